@@ -1,0 +1,299 @@
+//! How a connection begins: a service, a persistence template or a scheduler's choice, a record, two entries in the table.
+
+use crate::abi::{Conn, ConnId, DestState, FlowKey, Forward, ListEntry, TEMPLATE_FAMILY, conn_flags, flags};
+use crate::conn::{Direction, life, table, tcp, udp};
+use crate::decide::{answer, forwarded, timeout_ms};
+use crate::flow::Flow;
+use crate::plan::Plan;
+use crate::service::{self, Found};
+use crate::tables::{Count, Tables};
+use crate::verdict::Reason;
+use rvs_wire::Be16;
+use rvs_wire::ipv4::proto;
+use rvs_wire::tcp::{RST, SYN};
+
+/// Port that FTP servers connect from; such connections are data of another one and are never scheduled.
+const FTP_DATA: Be16 = Be16::new(20);
+/// The FTP service, whose template holds for all ports.
+const FTP: Be16 = Be16::new(21);
+
+/// The large steps of a beginning, apart from each other because program stacks are small: the eBPF side puts each into a
+/// function of its own, everybody else uses them as they are.
+pub trait Stages: Tables + Sized {
+    /// See [`find_template`].
+    #[inline(always)]
+    fn find_template(&self, flow: &Flow, found: &Found<'_>, now: u64) -> Option<Choice> {
+        find_template(self, flow, found, now)
+    }
+
+    /// See [`create_template`].
+    #[inline(always)]
+    fn create_template(&self, flow: &Flow, found: &Found<'_>, now: u64, entry: u32) -> Option<ConnId> {
+        create_template(self, flow, found, now, entry)
+    }
+
+    /// See [`create`].
+    #[inline(always)]
+    fn create(&self, flow: &Flow, found: &Found<'_>, new: &New) -> Option<ConnId> {
+        create(self, flow, found, new)
+    }
+}
+
+/// A destination for a new connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// Its entry in the lists.
+    pub entry: u32,
+    /// The template that decided it, plus 1.
+    pub control: u32,
+}
+
+/// What else is known of a connection to be made.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct New {
+    /// Hash of the packet's key.
+    pub hash: u64,
+    /// The time.
+    pub now: u64,
+    /// Whom it goes to.
+    pub entry: u32,
+    /// The template that decided it, plus 1.
+    pub control: u32,
+}
+
+/// Decides a packet that is of no connection.
+#[inline(always)]
+pub fn begin<T: Stages>(tables: &T, flow: &Flow, hash: u64, now: u64, plan: &mut Plan) -> Reason {
+    if flow.is_icmp() {
+        return Reason::IcmpUnrelated;
+    }
+    let Some(found) = service::lookup(tables, &flow.key) else { return Reason::NoService };
+    let opens = flow.proto != proto::TCP || (flow.tcp_flags & SYN != 0 && flow.tcp_flags & RST == 0);
+    if !opens || flow.key.sport == FTP_DATA {
+        return Reason::NoConnection;
+    }
+    if flow.ttl <= 1 {
+        return answer(tables, Reason::TtlExceeded);
+    }
+    let choice = match choose(tables, flow, &found, now) {
+        Ok(choice) => choice,
+        Err(reason) => return reason,
+    };
+    let Some(entry) = tables.list_entry(choice.entry) else { return Reason::ConfigRace };
+    if entry.forward == Forward::Local as u8 {
+        return Reason::LocalNode;
+    }
+    let new = New { hash, now, entry: choice.entry, control: choice.control };
+    let created = tables.create(flow, &found, &new).and_then(|id| tables.conn(id));
+    let Some(conn) = created else { return Reason::TableFull };
+    plan.set(conn, Direction::In);
+    tables.count(found.id, plan.dest, Count::Conn);
+    if !tables.can_send(plan, flow.len) {
+        // The connection exists now; the TC hook finds it and does (and counts) the rest.
+        return Reason::Deferred;
+    }
+    tables.count(found.id, plan.dest, Count::In(flow.len));
+    conn.in_pkts.set(1);
+    forwarded(flow, plan)
+}
+
+/// A template's destination, or the scheduler's.
+#[inline(always)]
+fn choose<T: Stages>(tables: &T, flow: &Flow, found: &Found<'_>, now: u64) -> Result<Choice, Reason> {
+    let persistent = found.slot.flags & flags::PERSISTENT != 0;
+    if persistent && let Some(choice) = tables.find_template(flow, found, now) {
+        return Ok(choice);
+    }
+    let index = tables.schedule(found).ok_or_else(|| answer(tables, Reason::NoDestination))?;
+    let entry = found.slot.first.wrapping_add(index);
+    if !service::unchanged(tables, found) {
+        return Err(Reason::ConfigRace);
+    }
+    let control = if persistent {
+        tables.create_template(flow, found, now, entry).ok_or(Reason::TableFull)?.wrapping_add(1)
+    } else {
+        0
+    };
+    Ok(Choice { entry, control })
+}
+
+/// Finds a client's template, and restarts its timer. One whose time is up or whose destination is gone is ended.
+#[inline(always)]
+pub fn find_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, now: u64) -> Option<Choice> {
+    let key = template_key(flow, found);
+    let hit = table::find(tables, &key, table::hash(&key, tables.hash_seed()))?;
+    match template_entry(tables, hit.conn) {
+        Some(entry) if !life::is_expired(hit.conn, now) => {
+            life::refresh(hit.conn, now, found.slot.persist_secs.wrapping_mul(1000));
+            Some(Choice { entry, control: hit.id.wrapping_add(1) })
+        }
+        _ => {
+            life::expire(tables, hit.id, hit.conn, now, true);
+            None
+        }
+    }
+}
+
+/// Under which key a client's template is kept: its network, no port, the service; for FTP and for services of all ports
+/// without the service's port.
+#[inline(always)]
+fn template_key(flow: &Flow, found: &Found<'_>) -> FlowKey {
+    let all_ports = found.port == Be16::ZERO || found.port == FTP;
+    FlowKey {
+        src: flow.key.src.masked(found.slot.netmask),
+        dst: flow.key.dst,
+        sport: Be16::ZERO,
+        dport: if all_ports { Be16::ZERO } else { found.port },
+        proto: flow.key.proto,
+        family: flow.key.family | TEMPLATE_FAMILY,
+        pad: 0,
+    }
+}
+
+/// The present entry of a template's destination, when it still takes connections. (Its weight does not matter: clients stay
+/// with a server that is being quiesced.)
+#[inline(always)]
+fn template_entry<T: Tables>(tables: &T, template: &Conn) -> Option<u32> {
+    let id = template.dest.get();
+    let dest = tables.dest(id)?;
+    let index = dest.entry.get();
+    let current = tables.list_entry(index)?.dest == id;
+    (current && dest.state.get() == DestState::Live as u8).then_some(index)
+}
+
+/// Makes a client's template. `None`: the table is full.
+#[inline(always)]
+pub fn create_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, now: u64, entry: u32) -> Option<ConnId> {
+    let entry = tables.list_entry(entry)?;
+    let dest = tables.dest(entry.dest)?;
+    let id = tables.alloc_conn()?;
+    let conn = tables.conn(id)?;
+    let key = template_key(flow, found);
+    identify(conn, &key, table::hash(&key, tables.hash_seed()));
+    conn.state.set(0);
+    conn.daddr.set(dest.addr);
+    conn.dport.set(if key.dport == Be16::ZERO { Be16::ZERO } else { dest.port });
+    conn.dfamily.set(dest.family);
+    serve(conn, found, entry);
+    life::refresh(conn, now, found.slot.persist_secs.wrapping_mul(1000));
+    let flags = conn_flags::LIVE | conn_flags::TEMPLATE;
+    enter_table(tables, id, conn, now, flags).then_some(id)
+}
+
+/// Makes a connection: its record, its entries in the table, its count at its destination. `None`: the table is full.
+#[inline(always)]
+pub fn create<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, new: &New) -> Option<ConnId> {
+    let entry = tables.list_entry(new.entry)?;
+    let dest = tables.dest(entry.dest)?;
+    let id = tables.alloc_conn()?;
+    let conn = tables.conn(id)?;
+    identify(conn, &flow.key, new.hash);
+    // A service of all ports keeps the client's choice of port.
+    let dport = if found.port == Be16::ZERO || dest.port == Be16::ZERO { flow.key.dport } else { dest.port };
+    conn.daddr.set(dest.addr);
+    conn.dport.set(dport);
+    conn.dfamily.set(dest.family);
+    serve(conn, found, entry);
+    let masq = entry.forward == Forward::Masq as u8;
+    let mut flags = conn_flags::LIVE | if masq { 0 } else { conn_flags::NO_OUTPUT };
+    let state = first_state(flow, masq);
+    if flow.proto != proto::TCP || !tcp::is_active(state) {
+        flags |= conn_flags::INACTIVE;
+    }
+    conn.state.set(state);
+    conn.control.set(new.control);
+    life::refresh(conn, new.now, timeout_ms(tables, flow.proto, state));
+    if !enter_table(tables, id, conn, new.now, flags) {
+        return None;
+    }
+    if new.control != 0
+        && let Some(template) = tables.conn(new.control.wrapping_sub(1))
+    {
+        tables.add(&template.controlled, 1);
+    }
+    (!masq || enter_reverse(tables, id, conn, new.now)).then_some(id)
+}
+
+/// The state that the first packet leads to.
+#[inline(always)]
+fn first_state(flow: &Flow, masq: bool) -> u8 {
+    if flow.proto != proto::TCP {
+        return udp::NORMAL;
+    }
+    let column = if masq { tcp::Column::Input } else { tcp::Column::InputOnly };
+    tcp::next(tcp::State::None as u8, flow.tcp_flags, column)
+}
+
+/// Writes a connection's identity.
+#[inline(always)]
+fn identify(conn: &Conn, key: &FlowKey, hash: u64) {
+    conn.caddr.set(key.src);
+    conn.vaddr.set(key.dst);
+    conn.cport.set(key.sport);
+    conn.vport.set(key.dport);
+    conn.proto.set(key.proto);
+    conn.family.set(key.family);
+    conn.hash.set(hash);
+    conn.rev_hash.set(0);
+    conn.in_pkts.set(0);
+    conn.control.set(0);
+    conn.controlled.set(0);
+    conn.mark.set(0);
+    conn.serial.set(conn.serial.get().wrapping_add(1));
+}
+
+/// Writes whose connection it is and how it is forwarded.
+#[inline(always)]
+fn serve(conn: &Conn, found: &Found<'_>, entry: &ListEntry) {
+    conn.dest.set(entry.dest);
+    conn.service.set(found.id);
+    conn.forward.set(entry.forward);
+    conn.tun_type.set(entry.tun_type);
+    conn.tun_flags.set(entry.tun_flags as u8);
+    conn.tun_port.set(entry.tun_port);
+}
+
+/// Enters a finished record under its client's key and counts it; gives it back when there is no room.
+#[inline(always)]
+fn enter_table<T: Tables>(tables: &T, id: ConnId, conn: &Conn, now: u64, flags: u8) -> bool {
+    conn.flags.set(flags);
+    if !table::insert(tables, conn.hash.get(), Direction::In, id) {
+        life::discard(conn, now);
+        return false;
+    }
+    if let Some(dest) = tables.dest(conn.dest.get()) {
+        life::bind(tables, dest, flags);
+    }
+    true
+}
+
+/// Enters a connection under its real server's key, too; ends it when there is no room.
+///
+/// The newest connection gets a real server's answers, where an older one has the same ports: two virtual services can lead
+/// the same client port to the same server.
+#[inline(always)]
+fn enter_reverse<T: Tables>(tables: &T, id: ConnId, conn: &Conn, now: u64) -> bool {
+    let key = FlowKey {
+        src: conn.daddr.get(),
+        dst: conn.caddr.get(),
+        sport: conn.dport.get(),
+        dport: conn.cport.get(),
+        proto: conn.proto.get(),
+        family: conn.family.get(),
+        pad: 0,
+    };
+    let hash = table::hash(&key, tables.hash_seed());
+    if let Some(older) = table::find(tables, &key, hash)
+        && matches!(older.direction, Direction::Out)
+    {
+        table::remove(tables, hash, Direction::Out, older.id);
+        older.conn.rev_hash.set(0);
+    }
+    if !table::insert(tables, hash, Direction::Out, id) {
+        life::expire(tables, id, conn, now, true);
+        return false;
+    }
+    conn.rev_hash.set(hash);
+    true
+}

@@ -1,0 +1,160 @@
+//! The connection hash table: buckets of one cache line, seven entries each, two buckets to choose from.
+//!
+//! Readers take no lock: an entry is one 64-bit word (tag and index), and the record that it leads to is compared with the
+//! whole key. Writers lock one bucket at a time. An index that was taken out is not given out again until a second later
+//! ([`super::life`]), so that no reader can find another connection behind it.
+//!
+//! A connection that real servers answer through us (NAT) has two entries, one for each side's key.
+
+use super::{Direction, Hit};
+use crate::abi::{BUCKET_SLOTS, Bucket, Conn, ConnId, FlowKey, conn_flags};
+use crate::tables::Tables;
+
+/// Hash of a key; never 0, which stands for "not entered".
+#[inline(always)]
+pub fn hash(key: &FlowKey, seed: u64) -> u64 {
+    let (s, d) = (key.src.words(), key.dst.words());
+    let ports = (key.sport.raw() as u64) << 32 | (key.dport.raw() as u64) << 16 | (key.proto as u64) << 8;
+    let mut h = seed;
+    h = mix(h, (s[2] as u64) << 32 | s[3] as u64);
+    h = mix(h, (d[2] as u64) << 32 | d[3] as u64);
+    h = mix(h, ports | key.family as u64);
+    if key.family != rvs_wire::Family::V4.raw() {
+        h = mix(h, (s[0] as u64) << 32 | s[1] as u64);
+        h = mix(h, (d[0] as u64) << 32 | d[1] as u64);
+    }
+    h | 1
+}
+
+/// One round of a multiplicative hash (the constants are those of SplitMix64).
+#[inline(always)]
+fn mix(h: u64, value: u64) -> u64 {
+    let h = (h ^ value).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let h = (h ^ (h >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    h ^ (h >> 32)
+}
+
+/// The two buckets of a hash.
+#[inline(always)]
+pub fn buckets(hash: u64, mask: u32) -> [u32; 2] {
+    [(hash >> 1) as u32 & mask, (hash >> 17).wrapping_mul(0x9e37_79b1) as u32 & mask]
+}
+
+/// Tag of an entry: the upper bits of the hash, and which side's key it is.
+#[inline(always)]
+const fn tag(hash: u64, direction: Direction) -> u32 {
+    let side = match direction {
+        Direction::In => 0,
+        Direction::Out => 1,
+    };
+    ((hash >> 32) as u32 & !1) | side
+}
+
+#[inline(always)]
+const fn entry(hash: u64, direction: Direction, id: ConnId) -> u64 {
+    (tag(hash, direction) as u64) << 32 | (id as u64 + 1)
+}
+
+/// Whether a record is the connection of `key`, seen from `direction`.
+#[inline(always)]
+fn is_of(conn: &Conn, key: &FlowKey, direction: Direction) -> bool {
+    let ours = match direction {
+        Direction::In => {
+            conn.caddr.get() == key.src
+                && conn.vaddr.get() == key.dst
+                && conn.cport.get() == key.sport
+                && conn.vport.get() == key.dport
+        }
+        Direction::Out => {
+            conn.daddr.get() == key.src
+                && conn.caddr.get() == key.dst
+                && conn.dport.get() == key.sport
+                && conn.cport.get() == key.dport
+        }
+    };
+    ours && conn.proto.get() == key.proto && conn.family.get() == key.family
+}
+
+/// Finds the live connection of a key, from whichever side it is seen. It may have expired: the caller looks.
+#[inline(always)]
+pub fn find<'a, T: Tables>(tables: &'a T, key: &FlowKey, hash: u64) -> Option<Hit<'a>> {
+    let [first, second] = buckets(hash, tables.bucket_mask());
+    find_in(tables, first, key, hash).or_else(|| find_in(tables, second, key, hash))
+}
+
+#[inline(always)]
+fn find_in<'a, T: Tables>(tables: &'a T, bucket: u32, key: &FlowKey, hash: u64) -> Option<Hit<'a>> {
+    let bucket = tables.bucket(bucket)?;
+    let wanted = (hash >> 33) as u32;
+    for slot in &bucket.slots {
+        let slot = slot.get();
+        if (slot >> 33) as u32 != wanted || slot as u32 == 0 {
+            continue;
+        }
+        let id = (slot as u32).wrapping_sub(1);
+        let direction = if slot >> 32 & 1 == 0 { Direction::In } else { Direction::Out };
+        let Some(conn) = tables.conn(id) else { continue };
+        if conn.flags.get() & conn_flags::LIVE != 0 && is_of(conn, key, direction) {
+            return Some(Hit { id, conn, direction });
+        }
+    }
+    None
+}
+
+/// Enters a connection under a hash. `false`: both buckets are full.
+///
+/// Among the entries for the real server's side the newest wins: two virtual services can lead the same client port to the
+/// same server, whose answers then belong to the connection begun last.
+#[inline(always)]
+pub fn insert<T: Tables>(tables: &T, hash: u64, direction: Direction, id: ConnId) -> bool {
+    let [first, second] = buckets(hash, tables.bucket_mask());
+    let entry = entry(hash, direction, id);
+    put(tables, first, entry) || put(tables, second, entry)
+}
+
+#[inline(always)]
+fn put<T: Tables>(tables: &T, bucket: u32, entry: u64) -> bool {
+    let Some(bucket) = tables.bucket(bucket) else { return false };
+    replace(tables, bucket, 0, entry)
+}
+
+/// Takes a connection's entry out.
+#[inline(always)]
+pub fn remove<T: Tables>(tables: &T, hash: u64, direction: Direction, id: ConnId) {
+    let [first, second] = buckets(hash, tables.bucket_mask());
+    let entry = entry(hash, direction, id);
+    for bucket in [first, second] {
+        if let Some(bucket) = tables.bucket(bucket)
+            && replace(tables, bucket, entry, 0)
+        {
+            return;
+        }
+    }
+}
+
+/// Under the lock, the first slot that holds `from` gets `to`.
+#[inline(always)]
+fn replace<T: Tables>(tables: &T, bucket: &Bucket, from: u64, to: u64) -> bool {
+    let mut done = false;
+    tables.lock(bucket);
+    for i in 0..BUCKET_SLOTS {
+        if !done && bucket.slots[i].get() == from {
+            bucket.slots[i].set(to);
+            done = true;
+        }
+    }
+    tables.unlock(bucket);
+    done
+}
+
+/// Does `change` to a connection's record under the lock that guards its state: that of its first bucket. `change` says
+/// whether it did anything.
+#[inline(always)]
+pub fn locked<T: Tables>(tables: &T, conn: &Conn, change: impl FnOnce(&Conn) -> bool) -> bool {
+    let [first, _] = buckets(conn.hash.get(), tables.bucket_mask());
+    let Some(bucket) = tables.bucket(first) else { return false };
+    tables.lock(bucket);
+    let done = change(conn);
+    tables.unlock(bucket);
+    done
+}

@@ -1,0 +1,93 @@
+//! The tables that decisions are made from: what the eBPF side backs with maps and user space with vectors.
+//!
+//! References are to shared memory that other CPUs read and write. Single words (the `Cell`s of [`crate::abi`]) are read and
+//! written whole; what needs more goes through [`Tables::lock`] (one bucket at a time) and [`Tables::add`].
+
+use crate::abi::{
+    Bucket, Conn, ConnId, Control, Dest, DestId, ListEntry, SchedState, Service, ServiceId, ServiceKey, ServiceSlot,
+};
+use crate::plan::Plan;
+use crate::service::Found;
+use core::cell::Cell;
+
+/// The tables of one director.
+pub trait Tables {
+    /// Coarse monotonic clock, nanoseconds.
+    fn now(&self) -> u64;
+
+    /// The root record.
+    fn control(&self) -> Option<&Control>;
+
+    /// Seed of the connection table's hash: secret, so that nobody can aim at one bucket.
+    fn hash_seed(&self) -> u64;
+
+    /// Number of buckets minus 1; the number is a power of two.
+    fn bucket_mask(&self) -> u32;
+
+    /// A bucket of the connection table.
+    fn bucket(&self, index: u32) -> Option<&Bucket>;
+
+    /// Locks a bucket for writing. Nothing but plain memory accesses may happen until [`Tables::unlock`].
+    fn lock(&self, bucket: &Bucket);
+
+    /// Unlocks it.
+    fn unlock(&self, bucket: &Bucket);
+
+    /// A connection's record, live or not.
+    fn conn(&self, id: ConnId) -> Option<&Conn>;
+
+    /// Takes a free record; `None` when the table is full.
+    fn alloc_conn(&self) -> Option<ConnId>;
+
+    /// Gives a record back; `false` when others were in the way, and it is to be tried again later.
+    fn free_conn(&self, id: ConnId) -> bool;
+
+    /// The number of a service; the caller checks the key in the service itself, because numbers are used again.
+    fn service_id(&self, key: &ServiceKey) -> Option<ServiceId>;
+
+    /// A service.
+    fn service(&self, id: ServiceId) -> Option<&Service>;
+
+    /// The generation of a slot of a service, as it is in memory now.
+    fn slot_generation(&self, id: ServiceId, which: usize) -> u32;
+
+    /// An entry of the lists of destinations.
+    fn list_entry(&self, index: u32) -> Option<&ListEntry>;
+
+    /// A destination.
+    fn dest(&self, id: DestId) -> Option<&Dest>;
+
+    /// One scheduling decision for a service: an index into its list. Serialised per service where the scheduler has state.
+    fn schedule(&self, found: &Found<'_>) -> Option<u32>;
+
+    /// Adds to a counter, exactly, whatever other CPUs do.
+    fn add(&self, counter: &Cell<u32>, by: i32);
+
+    /// Counts a packet (and perhaps a connection) at service and destination.
+    fn count(&self, service: ServiceId, dest: DestId, what: Count);
+
+    /// Whether this hook can send a packet of `len` bytes as `plan` says right now. XDP can't while the neighbour is unknown
+    /// or when it is too big; it then leaves the packet, unchanged and uncounted, to the TC hook.
+    fn can_send(&self, plan: &Plan, len: u32) -> bool;
+
+    /// Whether this hook can answer with, and translate, ICMP.
+    fn can_answer(&self) -> bool;
+}
+
+/// What is counted for a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Count {
+    /// A packet from a client, of so many bytes.
+    In(u32),
+    /// A packet from a real server.
+    Out(u32),
+    /// A new connection.
+    Conn,
+}
+
+/// Where a scheduler of a service stands, given what is kept of it and the slot in force: a new version of the
+/// configuration brings its own start.
+#[inline(always)]
+pub fn sched_state(kept_version: u32, kept: SchedState, slot: &ServiceSlot) -> SchedState {
+    if kept_version == slot.sched_version { kept } else { slot.sched_start }
+}

@@ -1,0 +1,139 @@
+//! How a packet ends: one verdict with one named reason. The reason's number is the index of its counter, the label of its
+//! metric and its row in the documentation.
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $label:literal, $kind:ident;)+) => {
+        /// Why a packet ended as it did.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+        #[repr(u8)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $name = $number,)+
+        }
+
+        impl Reason {
+            /// All reasons, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// From its number.
+            #[inline(always)]
+            pub const fn from_raw(number: u8) -> Option<Self> {
+                match number { $($number => Some(Self::$name),)+ _ => None }
+            }
+
+            /// The label: lower case words joined by `_`.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$name => $label),+ }
+            }
+
+            /// What becomes of a packet with this reason.
+            #[inline(always)]
+            pub const fn outcome(self) -> Outcome {
+                match self { $(Self::$name => Outcome::$kind),+ }
+            }
+
+            /// One line for people.
+            pub const fn describe(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+)),+ }
+            }
+        }
+    };
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Outcome {
+    /// Sent on by us.
+    Forwarded,
+    /// Left to the host's own stack, unchanged.
+    Passed,
+    /// Ends here, without an answer.
+    Dropped,
+    /// Ends here; its sender is told by an ICMP error.
+    Answered,
+}
+
+impl Outcome {
+    /// In one word, as listings print it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Forwarded => "forwarded",
+            Self::Passed => "passed",
+            Self::Dropped => "dropped",
+            Self::Answered => "answered",
+        }
+    }
+}
+
+/// Size of the counter map; a power of two above every number below.
+pub const REASON_SLOTS: u32 = 64;
+
+reasons! {
+    /// Client packet, destination rewritten (masquerading).
+    NatIn = 0, "nat_in", Forwarded;
+    /// Real server's reply, source rewritten back to the virtual service.
+    NatOut = 1, "nat_out", Forwarded;
+    /// Client packet re-addressed to the real server's MAC (direct routing).
+    Dr = 2, "dr", Forwarded;
+    /// Client packet encapsulated to the real server (tunnelling).
+    Tun = 3, "tun", Forwarded;
+    /// ICMP error about a masqueraded connection, translated.
+    IcmpRelated = 4, "icmp_related", Forwarded;
+    /// Not IP.
+    NotIp = 8, "not_ip", Passed;
+    /// An IP protocol or family that is not balanced.
+    NotBalanced = 9, "not_balanced", Passed;
+    /// Of no connection and for no virtual service.
+    NoService = 10, "no_service", Passed;
+    /// For a virtual service, but of no connection and unable to start one.
+    NoConnection = 11, "no_connection", Passed;
+    /// A fragment.
+    Fragment = 12, "fragment", Passed;
+    /// Too short for its own headers.
+    Malformed = 13, "malformed", Passed;
+    /// Left by XDP to the TC hook, which decides (and counts) it.
+    Deferred = 14, "deferred", Passed;
+    /// ICMP that is about no connection of ours.
+    IcmpUnrelated = 15, "icmp_unrelated", Passed;
+    /// Not addressed to this host on the link layer.
+    NotForUs = 16, "not_for_us", Passed;
+    /// The real server is this host.
+    LocalNode = 17, "local_node", Passed;
+    /// No configuration, or one of another version.
+    NoConfig = 18, "no_config", Passed;
+    /// The connection's destination was deleted.
+    DestGone = 24, "dest_gone", Dropped;
+    /// No free entry in the connection table.
+    TableFull = 25, "table_full", Dropped;
+    /// No route to the real server or client.
+    NoRoute = 26, "no_route", Dropped;
+    /// The packet could not be changed (a helper failed).
+    RewriteFailed = 27, "rewrite_failed", Dropped;
+    /// The configuration changed twice while this packet was being scheduled.
+    ConfigRace = 28, "config_race", Dropped;
+    /// Larger than the way out and allowed to be fragmented, which is not done here.
+    TooBig = 29, "too_big", Dropped;
+    /// An answer was due, but as many were given lately as allowed.
+    AnswerLimited = 30, "answer_limited", Dropped;
+    /// TTL at its end, of an ICMP error, which is never answered by another.
+    TtlExceededSilent = 31, "ttl_exceeded_silent", Dropped;
+    /// No destination is available: ICMP port unreachable.
+    NoDestination = 40, "no_destination", Answered;
+    /// TTL at its end: ICMP time exceeded.
+    TtlExceeded = 41, "ttl_exceeded", Answered;
+    /// Larger than the way out and not to be fragmented: ICMP fragmentation needed.
+    FragNeeded = 42, "frag_needed", Answered;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn numbers_and_labels_are_unique_and_fit_the_counters() {
+        let numbers: BTreeSet<_> = Reason::ALL.iter().map(|r| *r as u32).collect();
+        let labels: BTreeSet<_> = Reason::ALL.iter().map(|r| r.label()).collect();
+        assert_eq!((numbers.len(), labels.len()), (Reason::ALL.len(), Reason::ALL.len()));
+        assert!(numbers.iter().all(|n| *n < REASON_SLOTS));
+    }
+}
