@@ -1,0 +1,47 @@
+//! What the tools have the kernel do, through a program that they run themselves (`BPF_PROG_TEST_RUN`).
+
+use crate::access::Xdp;
+use crate::maps::{TIMERS, TimerCell};
+use crate::sweep::{TICK_NS, sweep, tick};
+use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::helpers::generated as helpers;
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+use core::ffi::c_void;
+use rvs_core::packet::Packet;
+
+/// Starts the timer; once started it stays so.
+const START: u8 = 0;
+/// Visits every connection record now.
+const SWEEP: u8 = 1;
+
+/// The clock that timers go by.
+const CLOCK_MONOTONIC: u64 = 1;
+
+/// The first byte of the "packet" is the command. Succeeds with `XDP_PASS`.
+#[xdp]
+pub fn rvs_ctl(ctx: XdpContext) -> u32 {
+    let done = match Xdp(ctx.ctx).read::<u8>(0) {
+        Some(START) => start(),
+        Some(SWEEP) => {
+            sweep(0, 1);
+            true
+        }
+        _ => false,
+    };
+    if done { xdp_action::XDP_PASS } else { xdp_action::XDP_ABORTED }
+}
+
+#[inline(always)]
+fn start() -> bool {
+    let Some(cell) = TIMERS.get_ptr_mut(0) else { return false };
+    let map: *mut c_void = core::ptr::from_ref(&TIMERS).cast_mut().cast();
+    let callback: extern "C" fn(*mut c_void, *mut u32, *mut TimerCell) -> i32 = tick;
+    // SAFETY: the timer lies in a value of the map named; initialising it again is refused and does no harm.
+    unsafe {
+        let timer = (&raw mut (*cell).timer).cast();
+        helpers::bpf_timer_init(timer, map, CLOCK_MONOTONIC);
+        helpers::bpf_timer_set_callback(timer, callback as *mut c_void) == 0
+            && helpers::bpf_timer_start(timer, TICK_NS, 0) == 0
+    }
+}

@@ -1,0 +1,360 @@
+//! The tables of decisions, backed by the maps. All accesses to map values are here.
+
+use crate::hop;
+use crate::maps::{
+    BUCKETS, CONNS, CONTROL, DESTS, FREE, LISTS, SCHED, SERVICE_INDEX, SERVICES, SHARDS, STATS_DEST, STATS_SERVICE,
+    bucket_mask, hash_seed, shard_size,
+};
+use crate::stage;
+use aya_ebpf::helpers::generated as helpers;
+use core::arch::asm;
+use core::cell::Cell;
+use core::ffi::c_void;
+use rvs_core::abi::{
+    Bucket, Conn, ConnId, Control, Counters, Dest, DestId, ListEntry, SHARDS as SHARD_COUNT, SchedCell,
+    Service, ServiceId, ServiceKey, ServiceSlot, Shard, bpf_spin_lock,
+};
+use rvs_core::plan::Plan;
+use rvs_core::sched::{self, Candidate, Candidates, Kind, Visitor, Walk};
+use rvs_core::service::Found;
+use rvs_core::tables::{Count, Tables, sched_state};
+
+/// The maps, at one of the hooks.
+#[derive(Default)]
+pub(crate) struct Maps<const XDP: bool>;
+
+/// At the hook that decides everything.
+pub(crate) type TcMaps = Maps<false>;
+/// At the accelerator.
+pub(crate) type XdpMaps = Maps<true>;
+
+/// How often an index is tried to be taken or given back while others do the same.
+const TRIES: usize = 4;
+
+/// How often a decision of a scheduler with state is made anew because another CPU decided in between.
+const SCHED_TRIES: usize = 8;
+
+impl<const XDP: bool> Tables for Maps<XDP> {
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        now()
+    }
+
+    #[inline(always)]
+    fn control(&self) -> Option<&Control> {
+        // SAFETY: values of arrays live as long as the program.
+        CONTROL.get_ptr(0).map(|p| unsafe { &*p })
+    }
+
+    #[inline(always)]
+    fn hash_seed(&self) -> u64 {
+        hash_seed()
+    }
+
+    #[inline(always)]
+    fn bucket_mask(&self) -> u32 {
+        bucket_mask()
+    }
+
+    #[inline(always)]
+    fn bucket(&self, index: u32) -> Option<&Bucket> {
+        // SAFETY: values of arrays live as long as the program; shared words are cells.
+        BUCKETS.get_ptr(index).map(|p| unsafe { &*p })
+    }
+
+    #[inline(always)]
+    fn lock(&self, bucket: &Bucket) {
+        lock(&bucket.lock);
+    }
+
+    #[inline(always)]
+    fn unlock(&self, bucket: &Bucket) {
+        unlock(&bucket.lock);
+    }
+
+    #[inline(always)]
+    fn conn(&self, id: ConnId) -> Option<&Conn> {
+        // SAFETY: as above.
+        CONNS.get_ptr(id).map(|p| unsafe { &*p })
+    }
+
+    #[inline(always)]
+    fn alloc_conn(&self) -> Option<ConnId> {
+        // SAFETY: no arguments.
+        let cpu = unsafe { helpers::bpf_get_smp_processor_id() };
+        for i in 0..SHARD_COUNT {
+            let shard = cpu.wrapping_add(i) % SHARD_COUNT;
+            let id = stage::take_index(shard);
+            if id >= 0 {
+                return Some(id as ConnId);
+            }
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn free_conn(&self, id: ConnId) -> bool {
+        give_index(id)
+    }
+
+    #[inline(always)]
+    fn service_id(&self, key: &ServiceKey) -> Option<ServiceId> {
+        // SAFETY: read at once; an element that is freed meanwhile gives a number that the caller checks.
+        SERVICE_INDEX.get_ptr(key).map(|p| unsafe { *p })
+    }
+
+    #[inline(always)]
+    fn service(&self, id: ServiceId) -> Option<&Service> {
+        // SAFETY: as above.
+        SERVICES.get_ptr(id).map(|p| unsafe { &*p })
+    }
+
+    #[inline(always)]
+    fn slot_generation(&self, id: ServiceId, which: usize) -> u32 {
+        let Some(slot) = slot(id, which) else { return 0 };
+        // SAFETY: as above; volatile, because user space may have written since it was read before.
+        unsafe { core::ptr::read_volatile(&raw const slot.generation) }
+    }
+
+    #[inline(always)]
+    fn list_entry(&self, index: u32) -> Option<&ListEntry> {
+        // SAFETY: as above.
+        LISTS.get_ptr(index).map(|p| unsafe { &*p })
+    }
+
+    #[inline(always)]
+    fn dest(&self, id: DestId) -> Option<&Dest> {
+        // SAFETY: as above.
+        DESTS.get_ptr(id).map(|p| unsafe { &*p })
+    }
+
+    #[inline(always)]
+    fn schedule(&self, found: &Found<'_>) -> Option<u32> {
+        let mut chosen = stage::NONE;
+        for _ in 0..SCHED_TRIES {
+            let attempt = stage::schedule(found.id, found.which as u32);
+            if attempt != stage::AGAIN {
+                chosen = attempt;
+                break;
+            }
+        }
+        u32::try_from(chosen).ok()
+    }
+
+    #[inline(always)]
+    fn add(&self, counter: &Cell<u32>, by: i32) {
+        let pointer = counter.as_ptr();
+        // SAFETY: an atomic addition to a word of a map value.
+        unsafe { asm!("lock *(u32 *)({0} + 0) += {1}", in(reg) pointer, in(reg) by as i64, options(nostack)) };
+    }
+
+    #[inline(always)]
+    fn count(&self, service: ServiceId, dest: DestId, what: Count) {
+        add_up(STATS_SERVICE.get_ptr_mut(service), what);
+        add_up(STATS_DEST.get_ptr_mut(dest), what);
+    }
+
+    #[inline(always)]
+    fn can_send(&self, plan: &Plan, len: u32) -> bool {
+        !XDP || hop::fresh(plan, now()).is_some_and(|hop| plan.fits(len, hop.mtu))
+    }
+
+    #[inline(always)]
+    fn can_answer(&self) -> bool {
+        !XDP
+    }
+}
+
+/// The coarse monotonic clock: a tick of the kernel exact, and cheap.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { helpers::bpf_ktime_get_coarse_ns() }
+}
+
+#[inline(always)]
+fn add_up(counters: Option<*mut Counters>, what: Count) {
+    let Some(counters) = counters else { return };
+    // SAFETY: per-CPU values that only this program run touches now.
+    let counters = unsafe { &mut *counters };
+    match what {
+        Count::Conn => counters.conns += 1,
+        Count::In(bytes) => {
+            counters.in_pkts += 1;
+            counters.in_bytes += bytes as u64;
+        }
+        Count::Out(bytes) => {
+            counters.out_pkts += 1;
+            counters.out_bytes += bytes as u64;
+        }
+    }
+}
+
+#[inline(always)]
+fn lock(lock: &bpf_spin_lock) {
+    // SAFETY: the lock lies in a map value, where the verifier follows it.
+    unsafe { helpers::bpf_spin_lock(core::ptr::from_ref(lock).cast_mut().cast()) };
+}
+
+#[inline(always)]
+fn unlock(lock: &bpf_spin_lock) {
+    // SAFETY: as above; the verifier refuses an unlock without its lock.
+    unsafe { helpers::bpf_spin_unlock(core::ptr::from_ref(lock).cast_mut().cast()) };
+}
+
+/// Takes a free connection index from a shard: one that was given back, or else the next that was never used.
+#[inline(always)]
+pub(crate) fn take_index(number: u32) -> Option<ConnId> {
+    // SAFETY: values of arrays live as long as the program.
+    let shard: &Shard = SHARDS.get_ptr(number).map(|p| unsafe { &*p })?;
+    let base = number.wrapping_mul(shard_size());
+    for _ in 0..TRIES {
+        // No look-up is allowed under the lock: look first, then see under the lock whether it still is the top.
+        let top = shard.free.get();
+        if top == 0 {
+            break;
+        }
+        let cell = FREE.get_ptr(base.wrapping_add(top - 1))?;
+        let mut taken = None;
+        lock(&shard.lock);
+        if shard.free.get() == top {
+            shard.free.set(top - 1);
+            // SAFETY: as above; the lock makes it ours.
+            taken = Some(unsafe { *cell });
+        }
+        unlock(&shard.lock);
+        if taken.is_some() {
+            return taken;
+        }
+    }
+    let size = shard_size();
+    let mut fresh = size;
+    lock(&shard.lock);
+    if shard.fresh.get() < size {
+        fresh = shard.fresh.get();
+        shard.fresh.set(fresh + 1);
+    }
+    unlock(&shard.lock);
+    (fresh < size).then(|| base.wrapping_add(fresh))
+}
+
+/// Gives a connection index back to its shard.
+#[inline(always)]
+fn give_index(id: ConnId) -> bool {
+    let size = shard_size();
+    let Some(number) = id.checked_div(size) else { return false };
+    // SAFETY: values of arrays live as long as the program.
+    let Some(shard) = SHARDS.get_ptr(number).map(|p| unsafe { &*p }) else { return false };
+    for _ in 0..TRIES {
+        let top = shard.free.get();
+        let Some(cell) = FREE.get_ptr_mut(number.wrapping_mul(size).wrapping_add(top)) else { return false };
+        let mut given = false;
+        lock(&shard.lock);
+        if shard.free.get() == top && top < size {
+            // SAFETY: as above; the lock makes it ours.
+            unsafe { *cell = id };
+            shard.free.set(top + 1);
+            given = true;
+        }
+        unlock(&shard.lock);
+        if given {
+            return true;
+        }
+    }
+    false
+}
+
+/// A slot of a service.
+#[inline(always)]
+fn slot(id: ServiceId, which: usize) -> Option<&'static ServiceSlot> {
+    // SAFETY: values of arrays live as long as the program.
+    let service: &Service = SERVICES.get_ptr(id).map(|p| unsafe { &*p })?;
+    Some(if which == 0 { &service.slots[0] } else { &service.slots[1] })
+}
+
+/// One decision of a scheduler: an index, [`stage::NONE`], or [`stage::AGAIN`] when another CPU decided for the same service
+/// meanwhile.
+#[inline(always)]
+pub(crate) fn schedule(id: ServiceId, which: u32) -> i64 {
+    let Some(slot) = slot(id, which as usize) else { return stage::NONE };
+    let Some(kind) = Kind::from_raw(slot.sched) else { return stage::NONE };
+    let Some(cell) = SCHED.get_ptr(id) else { return stage::NONE };
+    // SAFETY: values of arrays live as long as the program.
+    let cell: &SchedCell = unsafe { &*cell };
+    lock(&cell.lock);
+    let version = cell.version.get();
+    let kept = cell.state.get();
+    unlock(&cell.lock);
+
+    let start = sched_state(version, kept, slot);
+    let mut state = start;
+    let list = List { first: slot.first, count: slot.count };
+    let Some(index) = sched::pick(kind, &list, &mut state) else { return stage::NONE };
+    if state == start && version == slot.sched_version {
+        return index as i64;
+    }
+    let mut done = false;
+    lock(&cell.lock);
+    if cell.version.get() == version && cell.state.get() == kept {
+        cell.version.set(slot.sched_version);
+        cell.state.set(state);
+        done = true;
+    }
+    unlock(&cell.lock);
+    if done { index as i64 } else { stage::AGAIN }
+}
+
+/// A service's list of destinations.
+struct List {
+    first: u32,
+    count: u32,
+}
+
+/// What a step of the kernel's loop helper works on.
+struct Frame<V> {
+    first: u32,
+    count: u32,
+    start: u32,
+    visitor: V,
+}
+
+impl Candidates for List {
+    #[inline(always)]
+    fn count(&self) -> u32 {
+        self.count
+    }
+
+    #[inline(always)]
+    fn walk<V: Visitor>(&self, start: u32, steps: u32, visitor: V) -> V {
+        let mut frame = Frame { first: self.first, count: self.count, start, visitor };
+        let step: extern "C" fn(u32, *mut Frame<V>) -> i64 = visit::<V>;
+        // SAFETY: the frame outlives the call; the helper calls back with what it was given.
+        unsafe { helpers::bpf_loop(steps, step as *mut c_void, (&raw mut frame).cast(), 0) };
+        frame.visitor
+    }
+}
+
+/// One entry of a walk. 1 ends the loop.
+extern "C" fn visit<V: Visitor>(step: u32, frame: *mut Frame<V>) -> i64 {
+    // SAFETY: the frame of `walk`.
+    let frame = unsafe { &mut *frame };
+    let index = frame.start.wrapping_add(step);
+    let index = if index >= frame.count { index.wrapping_sub(frame.count) } else { index };
+    let Some(entry) = LISTS.get_ptr(frame.first.wrapping_add(index)) else { return 1 };
+    // SAFETY: values of arrays live as long as the program.
+    let (dest, weight) = unsafe { ((*entry).dest, (*entry).weight) };
+    let Some(dest) = DESTS.get_ptr(dest) else { return 0 };
+    // SAFETY: as above.
+    let dest: &Dest = unsafe { &*dest };
+    let candidate = Candidate {
+        weight,
+        overloaded: dest.overload.get() != 0,
+        active: dest.active.get(),
+        inactive: dest.inactive.get(),
+    };
+    match frame.visitor.visit(index, candidate) {
+        Walk::Continue => 0,
+        Walk::Break => 1,
+    }
+}
+

@@ -1,0 +1,114 @@
+//! The maps, and the constants that the loader fills in. Sizes here are placeholders where the loader sets the real ones.
+
+use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray};
+use aya_ebpf::macros::btf_map;
+use rvs_core::abi;
+
+/// `BPF_F_MMAPABLE`: user space reads and writes these in place.
+const MMAP: usize = 1 << 10;
+
+/// The kernel's timer; it knows it by this name.
+#[repr(C)]
+pub(crate) struct bpf_timer {
+    opaque: [u64; 2],
+}
+
+/// A timer of ours.
+#[repr(C)]
+pub(crate) struct TimerCell {
+    pub(crate) timer: bpf_timer,
+}
+
+/// Bytes that an answer quotes, being summed up.
+#[repr(C)]
+pub(crate) struct Scratch {
+    pub(crate) bytes: [u8; SCRATCH],
+}
+
+/// Size of [`Scratch`]: the longest quotation, rounded up so that a padded end still fits.
+pub(crate) const SCRATCH: usize = 560;
+
+/// What the ICMP limiter of one CPU has left.
+#[repr(C)]
+pub(crate) struct Bucket {
+    pub(crate) tokens: u64,
+    pub(crate) filled: u64,
+}
+
+#[btf_map]
+pub(crate) static CONTROL: Array<abi::Control, 1, MMAP> = Array::new();
+#[btf_map]
+pub(crate) static SERVICE_INDEX: HashMap<abi::ServiceKey, u32, 16384> = HashMap::new();
+#[btf_map]
+pub(crate) static SERVICES: Array<abi::Service, 16384, MMAP> = Array::new();
+#[btf_map]
+pub(crate) static LISTS: Array<abi::ListEntry, 131072, MMAP> = Array::new();
+#[btf_map]
+pub(crate) static DESTS: Array<abi::Dest, 32768, MMAP> = Array::new();
+#[btf_map]
+pub(crate) static CONNS: Array<abi::Conn, 1024, MMAP> = Array::new();
+#[btf_map]
+pub(crate) static BUCKETS: Array<abi::Bucket, 1024> = Array::new();
+#[btf_map]
+pub(crate) static SHARDS: Array<abi::Shard, { abi::SHARDS as usize }> = Array::new();
+#[btf_map]
+pub(crate) static FREE: Array<u32, 1024> = Array::new();
+#[btf_map]
+pub(crate) static SCHED: Array<abi::SchedCell, 16384> = Array::new();
+#[btf_map]
+pub(crate) static STATS_SERVICE: PerCpuArray<abi::Counters, 16384> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static STATS_DEST: PerCpuArray<abi::Counters, 32768> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static BASE_SERVICE: Array<abi::Counters, 16384> = Array::new();
+#[btf_map]
+pub(crate) static BASE_DEST: Array<abi::Counters, 32768> = Array::new();
+#[btf_map]
+pub(crate) static RATE_SERVICE: Array<abi::Rate, 16384, MMAP> = Array::new();
+#[btf_map]
+pub(crate) static RATE_DEST: Array<abi::Rate, 32768, MMAP> = Array::new();
+#[btf_map]
+pub(crate) static REASONS: PerCpuArray<u64, { rvs_core::verdict::REASON_SLOTS as usize }> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static HOPS: PerCpuArray<abi::Hop, { crate::hop::ENTRIES as usize }> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static TIMERS: Array<TimerCell, 1> = Array::new();
+#[btf_map]
+pub(crate) static SCRATCHES: PerCpuArray<Scratch, 1> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static LIMITER: PerCpuArray<Bucket, 1> = PerCpuArray::new();
+
+/// Records in `CONNS`: a power of two, at least [`abi::SHARDS`].
+#[unsafe(no_mangle)]
+static CONN_CAPACITY: u32 = 1024;
+/// Buckets in `BUCKETS` minus 1.
+#[unsafe(no_mangle)]
+static BUCKET_MASK: u32 = 1023;
+/// Secret of the connection hash.
+#[unsafe(no_mangle)]
+static HASH_SEED: u64 = 0;
+
+/// Connection records per shard.
+#[inline(always)]
+pub(crate) fn shard_size() -> u32 {
+    load(&CONN_CAPACITY) / abi::SHARDS
+}
+
+/// Buckets minus 1.
+#[inline(always)]
+pub(crate) fn bucket_mask() -> u32 {
+    load(&BUCKET_MASK)
+}
+
+/// Secret of the hash.
+#[inline(always)]
+pub(crate) fn hash_seed() -> u64 {
+    load(&HASH_SEED)
+}
+
+/// Reads a constant that the loader filled in, which the compiler must not take for its initial value.
+#[inline(always)]
+fn load<T: Copy>(constant: &'static T) -> T {
+    // SAFETY: a reference is valid for reads.
+    unsafe { core::ptr::read_volatile(constant) }
+}
