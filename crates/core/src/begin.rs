@@ -1,6 +1,6 @@
 //! How a connection begins: a service, a persistence template or a scheduler's choice, a record, two entries in the table.
 
-use crate::abi::{Conn, ConnId, DestState, FlowKey, Forward, ListEntry, TEMPLATE_FAMILY, conn_flags, flags};
+use crate::abi::{Conn, ConnId, DestState, FlowKey, Forward, ListEntry, ServiceId, TEMPLATE_FAMILY, conn_flags, flags};
 use crate::conn::{Direction, life, table, tcp, udp};
 use crate::decide::{answer, forwarded, timeout_ms};
 use crate::flow::Flow;
@@ -22,20 +22,20 @@ const FTP: Be16 = Be16::new(21);
 pub trait Stages: Tables + Sized {
     /// See [`find_template`].
     #[inline(always)]
-    fn find_template(&self, flow: &Flow, found: &Found<'_>, now: u64) -> Option<Choice> {
-        find_template(self, flow, found, now)
+    fn find_template(&self, flow: &Flow, found: &Found<'_>) -> Option<Choice> {
+        find_template(self, flow, found)
     }
 
     /// See [`create_template`].
     #[inline(always)]
-    fn create_template(&self, flow: &Flow, found: &Found<'_>, now: u64, entry: u32) -> Option<ConnId> {
-        create_template(self, flow, found, now, entry)
+    fn create_template(&self, flow: &Flow, found: &Found<'_>, entry: u32) -> Option<ConnId> {
+        create_template(self, flow, found, entry)
     }
 
     /// See [`create`].
     #[inline(always)]
-    fn create(&self, flow: &Flow, found: &Found<'_>, new: &New) -> Option<ConnId> {
-        create(self, flow, found, new)
+    fn create(&self, flow: &Flow, service: ServiceId, choice: Choice) -> Option<ConnId> {
+        create(self, flow, service, choice)
     }
 }
 
@@ -48,23 +48,9 @@ pub struct Choice {
     pub control: u32,
 }
 
-/// What else is known of a connection to be made.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct New {
-    /// Hash of the packet's key.
-    pub hash: u64,
-    /// The time.
-    pub now: u64,
-    /// Whom it goes to.
-    pub entry: u32,
-    /// The template that decided it, plus 1.
-    pub control: u32,
-}
-
 /// Decides a packet that is of no connection.
 #[inline(always)]
-pub fn begin<T: Stages>(tables: &T, flow: &Flow, hash: u64, now: u64, plan: &mut Plan) -> Reason {
+pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     if flow.is_icmp() {
         return Reason::IcmpUnrelated;
     }
@@ -76,7 +62,7 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, hash: u64, now: u64, plan: &mut
     if flow.ttl <= 1 {
         return answer(tables, Reason::TtlExceeded);
     }
-    let choice = match choose(tables, flow, &found, now) {
+    let choice = match choose(tables, flow, &found) {
         Ok(choice) => choice,
         Err(reason) => return reason,
     };
@@ -84,8 +70,7 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, hash: u64, now: u64, plan: &mut
     if entry.forward == Forward::Local as u8 {
         return Reason::LocalNode;
     }
-    let new = New { hash, now, entry: choice.entry, control: choice.control };
-    let created = tables.create(flow, &found, &new).and_then(|id| tables.conn(id));
+    let created = tables.create(flow, found.id, choice).and_then(|id| tables.conn(id));
     let Some(conn) = created else { return Reason::TableFull };
     plan.set(conn, Direction::In);
     tables.count(found.id, plan.dest, Count::Conn);
@@ -100,9 +85,9 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, hash: u64, now: u64, plan: &mut
 
 /// A template's destination, or the scheduler's.
 #[inline(always)]
-fn choose<T: Stages>(tables: &T, flow: &Flow, found: &Found<'_>, now: u64) -> Result<Choice, Reason> {
+fn choose<T: Stages>(tables: &T, flow: &Flow, found: &Found<'_>) -> Result<Choice, Reason> {
     let persistent = found.slot.flags & flags::PERSISTENT != 0;
-    if persistent && let Some(choice) = tables.find_template(flow, found, now) {
+    if persistent && let Some(choice) = tables.find_template(flow, found) {
         return Ok(choice);
     }
     let index = tables.schedule(found).ok_or_else(|| answer(tables, Reason::NoDestination))?;
@@ -111,7 +96,7 @@ fn choose<T: Stages>(tables: &T, flow: &Flow, found: &Found<'_>, now: u64) -> Re
         return Err(Reason::ConfigRace);
     }
     let control = if persistent {
-        tables.create_template(flow, found, now, entry).ok_or(Reason::TableFull)?.wrapping_add(1)
+        tables.create_template(flow, found, entry).ok_or(Reason::TableFull)?.wrapping_add(1)
     } else {
         0
     };
@@ -120,7 +105,8 @@ fn choose<T: Stages>(tables: &T, flow: &Flow, found: &Found<'_>, now: u64) -> Re
 
 /// Finds a client's template, and restarts its timer. One whose time is up or whose destination is gone is ended.
 #[inline(always)]
-pub fn find_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, now: u64) -> Option<Choice> {
+pub fn find_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>) -> Option<Choice> {
+    let now = tables.now();
     let key = template_key(flow, found);
     let hit = table::find(tables, &key, table::hash(&key, tables.hash_seed()))?;
     match template_entry(tables, hit.conn) {
@@ -164,7 +150,8 @@ fn template_entry<T: Tables>(tables: &T, template: &Conn) -> Option<u32> {
 
 /// Makes a client's template. `None`: the table is full.
 #[inline(always)]
-pub fn create_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, now: u64, entry: u32) -> Option<ConnId> {
+pub fn create_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, entry: u32) -> Option<ConnId> {
+    let now = tables.now();
     let entry = tables.list_entry(entry)?;
     let dest = tables.dest(entry.dest)?;
     let id = tables.alloc_conn()?;
@@ -175,26 +162,28 @@ pub fn create_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, no
     conn.daddr.set(dest.addr);
     conn.dport.set(if key.dport == Be16::ZERO { Be16::ZERO } else { dest.port });
     conn.dfamily.set(dest.family);
-    serve(conn, found, entry);
+    serve(conn, found.id, entry);
     life::refresh(conn, now, found.slot.persist_secs.wrapping_mul(1000));
     let flags = conn_flags::LIVE | conn_flags::TEMPLATE;
-    enter_table(tables, id, conn, now, flags).then_some(id)
+    enter_table(tables, id, conn, flags).then_some(id)
 }
 
 /// Makes a connection: its record, its entries in the table, its count at its destination. `None`: the table is full.
 #[inline(always)]
-pub fn create<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, new: &New) -> Option<ConnId> {
-    let entry = tables.list_entry(new.entry)?;
+pub fn create<T: Tables>(tables: &T, flow: &Flow, service: ServiceId, choice: Choice) -> Option<ConnId> {
+    let now = tables.now();
+    let entry = tables.list_entry(choice.entry)?;
     let dest = tables.dest(entry.dest)?;
     let id = tables.alloc_conn()?;
     let conn = tables.conn(id)?;
-    identify(conn, &flow.key, new.hash);
+    identify(conn, &flow.key, table::hash(&flow.key, tables.hash_seed()));
     // A service of all ports keeps the client's choice of port.
-    let dport = if found.port == Be16::ZERO || dest.port == Be16::ZERO { flow.key.dport } else { dest.port };
+    let all_ports = tables.service(service)?.key.port == Be16::ZERO;
+    let dport = if all_ports || dest.port == Be16::ZERO { flow.key.dport } else { dest.port };
     conn.daddr.set(dest.addr);
     conn.dport.set(dport);
     conn.dfamily.set(dest.family);
-    serve(conn, found, entry);
+    serve(conn, service, entry);
     let masq = entry.forward == Forward::Masq as u8;
     let mut flags = conn_flags::LIVE | if masq { 0 } else { conn_flags::NO_OUTPUT };
     let state = first_state(flow, masq);
@@ -202,17 +191,17 @@ pub fn create<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, new: &New) 
         flags |= conn_flags::INACTIVE;
     }
     conn.state.set(state);
-    conn.control.set(new.control);
-    life::refresh(conn, new.now, timeout_ms(tables, flow.proto, state));
-    if !enter_table(tables, id, conn, new.now, flags) {
+    conn.control.set(choice.control);
+    life::refresh(conn, now, timeout_ms(tables, flow.proto, state));
+    if !enter_table(tables, id, conn, flags) {
         return None;
     }
-    if new.control != 0
-        && let Some(template) = tables.conn(new.control.wrapping_sub(1))
+    if choice.control != 0
+        && let Some(template) = tables.conn(choice.control.wrapping_sub(1))
     {
         tables.add(&template.controlled, 1);
     }
-    (!masq || enter_reverse(tables, id, conn, new.now)).then_some(id)
+    (!masq || enter_reverse(tables, id, conn)).then_some(id)
 }
 
 /// The state that the first packet leads to.
@@ -245,9 +234,9 @@ fn identify(conn: &Conn, key: &FlowKey, hash: u64) {
 
 /// Writes whose connection it is and how it is forwarded.
 #[inline(always)]
-fn serve(conn: &Conn, found: &Found<'_>, entry: &ListEntry) {
+fn serve(conn: &Conn, service: ServiceId, entry: &ListEntry) {
     conn.dest.set(entry.dest);
-    conn.service.set(found.id);
+    conn.service.set(service);
     conn.forward.set(entry.forward);
     conn.tun_type.set(entry.tun_type);
     conn.tun_flags.set(entry.tun_flags as u8);
@@ -256,10 +245,10 @@ fn serve(conn: &Conn, found: &Found<'_>, entry: &ListEntry) {
 
 /// Enters a finished record under its client's key and counts it; gives it back when there is no room.
 #[inline(always)]
-fn enter_table<T: Tables>(tables: &T, id: ConnId, conn: &Conn, now: u64, flags: u8) -> bool {
+fn enter_table<T: Tables>(tables: &T, id: ConnId, conn: &Conn, flags: u8) -> bool {
     conn.flags.set(flags);
     if !table::insert(tables, conn.hash.get(), Direction::In, id) {
-        life::discard(conn, now);
+        life::discard(conn, tables.now());
         return false;
     }
     if let Some(dest) = tables.dest(conn.dest.get()) {
@@ -273,7 +262,7 @@ fn enter_table<T: Tables>(tables: &T, id: ConnId, conn: &Conn, now: u64, flags: 
 /// The newest connection gets a real server's answers, where an older one has the same ports: two virtual services can lead
 /// the same client port to the same server.
 #[inline(always)]
-fn enter_reverse<T: Tables>(tables: &T, id: ConnId, conn: &Conn, now: u64) -> bool {
+fn enter_reverse<T: Tables>(tables: &T, id: ConnId, conn: &Conn) -> bool {
     let key = FlowKey {
         src: conn.daddr.get(),
         dst: conn.caddr.get(),
@@ -291,7 +280,7 @@ fn enter_reverse<T: Tables>(tables: &T, id: ConnId, conn: &Conn, now: u64) -> bo
         older.conn.rev_hash.set(0);
     }
     if !table::insert(tables, hash, Direction::Out, id) {
-        life::expire(tables, id, conn, now, true);
+        life::expire(tables, id, conn, tables.now(), true);
         return false;
     }
     conn.rev_hash.set(hash);

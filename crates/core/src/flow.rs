@@ -72,7 +72,7 @@ pub fn classify<P: Packet + ?Sized>(packet: &P, flow: &mut Flow) -> Result<(), R
     let ip: Ipv4 = packet.read(L3).ok_or(Reason::Malformed)?;
     let header = ip.header_len().ok_or(Reason::Malformed)?;
     let len = ip.total_len.host() as usize;
-    if len < header {
+    if len < header || L3 + len > packet.frame_len() {
         return Err(Reason::Malformed);
     }
     if ip.is_fragment() {

@@ -4,6 +4,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Readable bytes of a packet, from its Ethernet header on.
 pub trait Packet {
+    /// Length of the whole frame, reachable directly or not.
+    fn frame_len(&self) -> usize;
+
     /// The value at `offset`, or `None` when the bytes that can be reached directly end before it does.
     fn read<T: FromBytes + Copy>(&self, offset: usize) -> Option<T>;
 }
@@ -15,6 +18,10 @@ pub trait PacketMut: Packet {
 }
 
 impl Packet for [u8] {
+    fn frame_len(&self) -> usize {
+        self.len()
+    }
+
     fn read<T: FromBytes + Copy>(&self, offset: usize) -> Option<T> {
         T::read_from_prefix(self.get(offset..)?).ok().map(|(value, _)| value)
     }

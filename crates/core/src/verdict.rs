@@ -20,6 +20,12 @@ macro_rules! reasons {
                 match number { $($number => Some(Self::$name),)+ _ => None }
             }
 
+            /// Whether the packet with the reason of this number is sent on; numbers of no reason are not.
+            #[inline(always)]
+            pub const fn is_forwarded(number: u32) -> bool {
+                number <= Self::IcmpRelated as u32
+            }
+
             /// The label: lower case words joined by `_`.
             pub const fn label(self) -> &'static str {
                 match self { $(Self::$name => $label),+ }
@@ -128,6 +134,13 @@ reasons! {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn the_forwarded_come_first() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::is_forwarded(*reason as u32), reason.outcome() == Outcome::Forwarded, "{reason:?}");
+        }
+    }
 
     #[test]
     fn numbers_and_labels_are_unique_and_fit_the_counters() {

@@ -14,6 +14,9 @@ const MAX_OFFSET: usize = 0xff;
 pub(crate) trait Span {
     /// First byte, and the one after the last that can be reached directly.
     fn span(&self) -> (usize, usize);
+
+    /// Length of the whole packet.
+    fn whole(&self) -> usize;
 }
 
 /// A packet at XDP.
@@ -26,6 +29,13 @@ impl Span for Xdp {
         // SAFETY: the kernel hands a valid context to the program.
         unsafe { ((*self.0).data as usize, (*self.0).data_end as usize) }
     }
+
+    #[inline(always)]
+    fn whole(&self) -> usize {
+        let (start, end) = self.span();
+        // The black box keeps the compiler from turning a later comparison with this into pointer arithmetic.
+        core::hint::black_box(end - start)
+    }
 }
 
 /// A packet at TC.
@@ -37,6 +47,12 @@ impl Span for Skb {
     fn span(&self) -> (usize, usize) {
         // SAFETY: the kernel hands a valid context to the program.
         unsafe { ((*self.0).data as usize, (*self.0).data_end as usize) }
+    }
+
+    #[inline(always)]
+    fn whole(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { (*self.0).len as usize }
     }
 }
 
@@ -53,6 +69,11 @@ fn at<T>(span: &impl Span, offset: usize) -> Option<*mut T> {
 macro_rules! packet {
     ($name:ty) => {
         impl Packet for $name {
+            #[inline(always)]
+            fn frame_len(&self) -> usize {
+                self.whole()
+            }
+
             #[inline(always)]
             fn read<T: FromBytes + Copy>(&self, offset: usize) -> Option<T> {
                 const { assert!(align_of::<T>() <= 2) };

@@ -2,7 +2,7 @@
 //! sent back to where it came from.
 
 use crate::access::Skb;
-use crate::kernel::{TcMaps, now};
+use crate::kernel::{dest, now};
 use crate::maps::{LIMITER, SCRATCH, SCRATCHES, Scratch};
 use crate::verdict;
 use aya_ebpf::bindings::bpf_adj_room_mode::BPF_ADJ_ROOM_MAC;
@@ -12,7 +12,6 @@ use rvs_core::answer::{Answer, HEADERS, QUOTE_MAX, ip_header, may_answer};
 use rvs_core::flow::{Flow, L3};
 use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
-use rvs_core::tables::Tables;
 use rvs_core::verdict::Reason;
 use rvs_wire::checksum::fold;
 use rvs_wire::eth::{self, Eth};
@@ -70,7 +69,7 @@ fn build(skb: Skb, flow: &Flow, plan: &Plan, answer: Answer, reason: Reason) -> 
         about = about.hop();
         packet.write(L3, about)?;
     }
-    let source = if plan.outward != 0 { TcMaps {}.dest(plan.dest)?.hop_source } else { Addr::v4(about.dst) };
+    let source = if plan.outward != 0 { dest(plan.dest)?.hop_source } else { Addr::v4(about.dst) };
     let unfinished = unfinished_checksum(packet, flow, &about);
     // SAFETY: the kernel hands a valid context to the program.
     let there = unsafe { (*skb.0).len }.saturating_sub(L3 as u32);
@@ -126,7 +125,11 @@ fn quoted_sum(skb: Skb, quoted: u32) -> Option<u64> {
     }
     let padded = (len as u32 + 3) & !3;
     let first = if padded < HALF { padded } else { HALF };
-    let rest = padded - first;
+    let mut rest = u64::from(padded - first);
+    // Masked, and where the compiler cannot see that it need not be: the verifier of Linux 6.1 does not follow the difference.
+    // SAFETY: the instruction changes nothing.
+    unsafe { asm!("{0} = {0}", inout(reg) rest, options(nomem, nostack, preserves_flags)) };
+    let rest = rest as u32 & 0x1fc;
     const { assert!(SCRATCH >= QUOTE_MAX + 4) };
     // SAFETY: both parts lie in the buffer; their lengths are multiples of four.
     unsafe {

@@ -57,8 +57,9 @@ pub(crate) fn find(skb: Skb, plan: &Plan, now: u64) -> Option<(&'static Hop, Way
     stage::refresh_hop(skb, plan, now).then_some((&*hop, Way::Neighbour))
 }
 
+/// The entry that a plan's next hop has, whatever is in it.
 #[inline(always)]
-fn entry(plan: &Plan) -> Option<&'static mut Hop> {
+pub(crate) fn entry(plan: &Plan) -> Option<&'static mut Hop> {
     let key = plan.next.fold().raw() ^ source(plan).fold().raw().rotate_left(7);
     let index = key.wrapping_mul(0x9e37_79b1) >> 22;
     // SAFETY: a per-CPU value that only this program run touches now.
@@ -145,11 +146,7 @@ pub(crate) fn header(hop: &Hop) -> Eth {
 
 #[inline(always)]
 fn halves(mac: &[u8; 6]) -> [u16; 3] {
-    [
-        u16::from_ne_bytes([mac[0], mac[1]]),
-        u16::from_ne_bytes([mac[2], mac[3]]),
-        u16::from_ne_bytes([mac[4], mac[5]]),
-    ]
+    [u16::from_ne_bytes([mac[0], mac[1]]), u16::from_ne_bytes([mac[2], mac[3]]), u16::from_ne_bytes([mac[4], mac[5]])]
 }
 
 /// Hands a packet to the kernel's neighbour table.

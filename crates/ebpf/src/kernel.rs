@@ -11,17 +11,27 @@ use core::arch::asm;
 use core::cell::Cell;
 use core::ffi::c_void;
 use rvs_core::abi::{
-    Bucket, Conn, ConnId, Control, Counters, Dest, DestId, ListEntry, SHARDS as SHARD_COUNT, SchedCell,
-    Service, ServiceId, ServiceKey, ServiceSlot, Shard, bpf_spin_lock,
+    Bucket, Conn, ConnId, Control, Counters, Dest, DestId, ListEntry, SHARDS as SHARD_COUNT, SchedCell, Service,
+    ServiceId, ServiceKey, ServiceSlot, Shard, bpf_spin_lock,
 };
 use rvs_core::plan::Plan;
 use rvs_core::sched::{self, Candidate, Candidates, Kind, Visitor, Walk};
 use rvs_core::service::Found;
 use rvs_core::tables::{Count, Tables, sched_state};
 
-/// The maps, at one of the hooks.
-#[derive(Default)]
-pub(crate) struct Maps<const XDP: bool>;
+/// The maps, at one of the hooks, while one packet is decided.
+pub(crate) struct Maps<const XDP: bool> {
+    /// The time, read once for each packet.
+    now: u64,
+}
+
+impl<const XDP: bool> Maps<XDP> {
+    /// The maps at a time.
+    #[inline(always)]
+    pub(crate) fn at(now: u64) -> Self {
+        Self { now }
+    }
+}
 
 /// At the hook that decides everything.
 pub(crate) type TcMaps = Maps<false>;
@@ -37,7 +47,7 @@ const SCHED_TRIES: usize = 8;
 impl<const XDP: bool> Tables for Maps<XDP> {
     #[inline(always)]
     fn now(&self) -> u64 {
-        now()
+        self.now
     }
 
     #[inline(always)]
@@ -124,8 +134,7 @@ impl<const XDP: bool> Tables for Maps<XDP> {
 
     #[inline(always)]
     fn dest(&self, id: DestId) -> Option<&Dest> {
-        // SAFETY: as above.
-        DESTS.get_ptr(id).map(|p| unsafe { &*p })
+        dest(id)
     }
 
     #[inline(always)]
@@ -156,13 +165,20 @@ impl<const XDP: bool> Tables for Maps<XDP> {
 
     #[inline(always)]
     fn can_send(&self, plan: &Plan, len: u32) -> bool {
-        !XDP || hop::fresh(plan, now()).is_some_and(|hop| plan.fits(len, hop.mtu))
+        !XDP || hop::fresh(plan, self.now).is_some_and(|hop| plan.fits(len, hop.mtu))
     }
 
     #[inline(always)]
     fn can_answer(&self) -> bool {
         !XDP
     }
+}
+
+/// A destination.
+#[inline(always)]
+pub(crate) fn dest(id: DestId) -> Option<&'static Dest> {
+    // SAFETY: values of arrays live as long as the program.
+    DESTS.get_ptr(id).map(|p| unsafe { &*p })
 }
 
 /// The coarse monotonic clock: a tick of the kernel exact, and cheap.
@@ -357,4 +373,3 @@ extern "C" fn visit<V: Visitor>(step: u32, frame: *mut Frame<V>) -> i64 {
         Walk::Break => 1,
     }
 }
-

@@ -25,8 +25,9 @@ pub(crate) struct Scratch {
     pub(crate) bytes: [u8; SCRATCH],
 }
 
-/// Size of [`Scratch`]: the longest quotation, rounded up so that a padded end still fits.
-pub(crate) const SCRATCH: usize = 560;
+/// Size of [`Scratch`]: more than the longest quotation with its padding; so much that the second part of the sum, by its
+/// mask, stays inside.
+pub(crate) const SCRATCH: usize = 768;
 
 /// What the ICMP limiter of one CPU has left.
 #[repr(C)]

@@ -6,11 +6,12 @@ use crate::kernel::{self, Maps, TcMaps, XdpMaps};
 use crate::{answer, hop, tc, verdict, xdp};
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use rvs_core::abi::{ConnId, ServiceId};
-use rvs_core::begin::{self, Choice, New, Stages};
-use rvs_core::decide::{Unknown, known};
+use rvs_core::begin::{self, Choice, Stages};
+use rvs_core::decide::known;
 use rvs_core::flow::{Flow, classify};
 use rvs_core::plan::Plan;
 use rvs_core::service::{self, Found};
+use rvs_core::tables::Tables;
 use rvs_core::verdict::Reason;
 
 /// No destination can take the connection.
@@ -48,58 +49,62 @@ pub(crate) fn take_index(shard: u32) -> i64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn stage_find_template(flow: *const Flow, id: ServiceId, which: u32, now: u64) -> u64 {
+    let maps = TcMaps::at(now);
     if flow.is_null() {
         return 0;
     }
     // SAFETY: not null, and the verifier knows its size from the type.
     let flow = unsafe { &*flow };
-    let Some(found) = service::at(&TcMaps {}, id, which as usize) else { return 0 };
-    begin::find_template(&TcMaps {}, flow, &found, now).map_or(0, |c| (c.entry as u64) << 32 | c.control as u64)
+    let Some(found) = service::at(&maps, id, which as usize) else { return 0 };
+    begin::find_template(&maps, flow, &found).map_or(0, |c| (c.entry as u64) << 32 | c.control as u64)
 }
 
 /// Makes a client's persistence template; -1 when the table is full.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn stage_create_template(flow: *const Flow, id: ServiceId, which: u32, now: u64, entry: u32) -> i64 {
+    let maps = TcMaps::at(now);
     if flow.is_null() {
         return -1;
     }
     // SAFETY: as above.
     let flow = unsafe { &*flow };
-    let Some(found) = service::at(&TcMaps {}, id, which as usize) else { return -1 };
-    begin::create_template(&TcMaps {}, flow, &found, now, entry).map_or(-1, i64::from)
+    let Some(found) = service::at(&maps, id, which as usize) else { return -1 };
+    begin::create_template(&maps, flow, &found, entry).map_or(-1, i64::from)
 }
 
-/// Makes a connection; -1 when the table is full.
+/// Makes a connection to the destination in half of `choice`, under the template in the other; -1 when the table is full.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn stage_create(flow: *const Flow, id: ServiceId, which: u32, new: *const New) -> i64 {
-    if flow.is_null() || new.is_null() {
+extern "C" fn stage_create(flow: *const Flow, id: ServiceId, now: u64, choice: u64) -> i64 {
+    let maps = TcMaps::at(now);
+    if flow.is_null() {
         return -1;
     }
     // SAFETY: as above.
-    let (flow, new) = unsafe { (&*flow, &*new) };
-    let Some(found) = service::at(&TcMaps {}, id, which as usize) else { return -1 };
-    begin::create(&TcMaps {}, flow, &found, new).map_or(-1, i64::from)
+    let flow = unsafe { &*flow };
+    let choice = Choice { entry: (choice >> 32) as u32, control: choice as u32 };
+    begin::create(&maps, flow, id, choice).map_or(-1, i64::from)
 }
 
 impl<const XDP: bool> Stages for Maps<XDP> {
     #[inline(always)]
-    fn find_template(&self, flow: &Flow, found: &Found<'_>, now: u64) -> Option<Choice> {
-        match stage_find_template(flow, found.id, found.which as u32, now) {
+    fn find_template(&self, flow: &Flow, found: &Found<'_>) -> Option<Choice> {
+        match stage_find_template(flow, found.id, found.which as u32, self.now()) {
             0 => None,
             packed => Some(Choice { entry: (packed >> 32) as u32, control: packed as u32 }),
         }
     }
 
     #[inline(always)]
-    fn create_template(&self, flow: &Flow, found: &Found<'_>, now: u64, entry: u32) -> Option<ConnId> {
-        u32::try_from(stage_create_template(flow, found.id, found.which as u32, now, entry)).ok()
+    fn create_template(&self, flow: &Flow, found: &Found<'_>, entry: u32) -> Option<ConnId> {
+        u32::try_from(stage_create_template(flow, found.id, found.which as u32, self.now(), entry)).ok()
     }
 
     #[inline(always)]
-    fn create(&self, flow: &Flow, found: &Found<'_>, new: &New) -> Option<ConnId> {
-        u32::try_from(stage_create(flow, found.id, found.which as u32, new)).ok()
+    fn create(&self, flow: &Flow, service: ServiceId, choice: Choice) -> Option<ConnId> {
+        let packed = (choice.entry as u64) << 32 | choice.control as u64;
+        u32::try_from(stage_create(flow, service, self.now(), packed)).ok()
     }
 }
 
@@ -107,88 +112,53 @@ impl<const XDP: bool> Stages for Maps<XDP> {
 const UNKNOWN: u32 = u32::MAX;
 
 macro_rules! decision {
-    ($known:ident, $begin:ident, $decide:ident, $maps:ty, $hook:literal) => {
-        #[doc = concat!("Decides a packet of a known connection, for ", $hook, "; the number of the reason, or [`UNKNOWN`].")]
+    ($look:ident, $begin:ident, $decide:ident, $maps:ty, $access:ident, $context:ty) => {
+        /// Understands a packet and, if it is of a known connection, decides it; the number of the reason, or [`UNKNOWN`].
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $known(flow: *const Flow, plan: *mut Plan, unknown: *mut Unknown) -> u32 {
-            if flow.is_null() || plan.is_null() || unknown.is_null() {
+        extern "C" fn $look(context: *mut $context, flow: *mut Flow, plan: *mut Plan, now: u64) -> u32 {
+            if flow.is_null() || plan.is_null() {
                 return Reason::NoConfig as u32;
             }
             // SAFETY: not null, and the verifier knows their sizes from the types.
-            let (flow, plan, unknown) = unsafe { (&*flow, &mut *plan, &mut *unknown) };
-            match known(&<$maps>::default(), flow, plan) {
-                Ok(reason) => reason as u32,
-                Err(nothing) => {
-                    *unknown = nothing;
-                    UNKNOWN
-                }
+            let (flow, plan) = unsafe { (&mut *flow, &mut *plan) };
+            match classify(&$access(context), flow) {
+                Ok(()) => known(&<$maps>::at(now), flow, plan).map_or(UNKNOWN, |reason| reason as u32),
+                Err(reason) => reason as u32,
             }
         }
 
-        #[doc = concat!("Decides a packet that is of no connection, for ", $hook, "; the number of the reason.")]
+        /// Decides a packet that is of no connection; the number of the reason.
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $begin(flow: *const Flow, hash: u64, now: u64, plan: *mut Plan) -> u32 {
+        extern "C" fn $begin(flow: *const Flow, plan: *mut Plan, now: u64) -> u32 {
             if flow.is_null() || plan.is_null() {
                 return Reason::NoConfig as u32;
             }
             // SAFETY: as above.
             let (flow, plan) = unsafe { (&*flow, &mut *plan) };
-            begin::begin(&<$maps>::default(), flow, hash, now, plan) as u32
+            begin::begin(&<$maps>::at(now), flow, plan) as u32
         }
 
-        #[doc = concat!("Decides a packet, for ", $hook, ": [`rvs_core::decide::decide`] in stages.")]
+        /// Understands and decides a packet: the number of the reason.
         #[inline(always)]
-        pub(crate) fn $decide(flow: &Flow, plan: &mut Plan) -> Reason {
-            let mut unknown = Unknown { hash: 0, now: 0 };
-            let number = match $known(flow, plan, &raw mut unknown) {
-                UNKNOWN => $begin(flow, unknown.hash, unknown.now, plan),
+        pub(crate) fn $decide(packet: $access, flow: &mut Flow, plan: &mut Plan, now: u64) -> u32 {
+            match $look(packet.0, flow, plan, now) {
+                UNKNOWN => $begin(flow, plan, now),
                 number => number,
-            };
-            reason(number)
+            }
         }
     };
 }
 
-decision!(stage_known_tc, stage_begin_tc, decide_tc, TcMaps, "TC");
-decision!(stage_known_xdp, stage_begin_xdp, decide_xdp, XdpMaps, "XDP");
+decision!(stage_look_tc, stage_begin_tc, decide_tc, TcMaps, Skb, __sk_buff);
+decision!(stage_look_xdp, stage_begin_xdp, decide_xdp, XdpMaps, Xdp, xdp_md);
 
 /// A reason that went through a register.
 #[inline(always)]
-fn reason(number: u32) -> Reason {
+pub(crate) fn reason(number: u32) -> Reason {
     Reason::from_raw(number as u8).unwrap_or(Reason::NoConfig)
 }
-
-macro_rules! classification {
-    ($stage:ident, $classify:ident, $access:ident, $context:ty) => {
-        /// Understands a packet; the number of the reason why it is none of ours, or [`UNKNOWN`] when it may be.
-        #[unsafe(no_mangle)]
-        #[inline(never)]
-        extern "C" fn $stage(context: *mut $context, flow: *mut Flow) -> u32 {
-            if flow.is_null() {
-                return Reason::NoConfig as u32;
-            }
-            // SAFETY: not null, and the verifier knows its size from the type.
-            match classify(&$access(context), unsafe { &mut *flow }) {
-                Ok(()) => UNKNOWN,
-                Err(reason) => reason as u32,
-            }
-        }
-
-        /// Understands a packet, or says why it is none of ours.
-        #[inline(always)]
-        pub(crate) fn $classify(packet: $access, flow: &mut Flow) -> Result<(), Reason> {
-            match $stage(packet.0, flow) {
-                UNKNOWN => Ok(()),
-                number => Err(reason(number)),
-            }
-        }
-    };
-}
-
-classification!(stage_classify_tc, classify_tc, Skb, __sk_buff);
-classification!(stage_classify_xdp, classify_xdp, Xdp, xdp_md);
 
 macro_rules! application {
     ($stage:ident, $apply:ident, $access:ident, $context:ty, $hook:ident) => {

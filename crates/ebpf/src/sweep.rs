@@ -5,9 +5,7 @@
 //! two seconds.
 
 use crate::kernel::{TcMaps, now};
-use crate::maps::{
-    CONTROL, RATE_DEST, RATE_SERVICE, SHARDS, STATS_DEST, STATS_SERVICE, TimerCell, shard_size,
-};
+use crate::maps::{CONTROL, RATE_DEST, RATE_SERVICE, SHARDS, STATS_DEST, STATS_SERVICE, TimerCell, shard_size};
 use aya_ebpf::helpers::generated as helpers;
 use core::ffi::c_void;
 use rvs_core::abi::{self, Control, Counters, Rate};
@@ -68,7 +66,7 @@ pub(crate) fn sweep(phase: u32, phases: u32) {
 extern "C" fn sweep_one(step: u32, range: *mut Range) -> i64 {
     // SAFETY: the range of `sweep`.
     let range = unsafe { &*range };
-    life::sweep(&TcMaps {}, range.first.wrapping_add(step), range.now);
+    life::sweep(&TcMaps::at(range.now), range.first.wrapping_add(step), range.now);
     0
 }
 

@@ -5,7 +5,7 @@
 
 use crate::access::Skb;
 use crate::hop::{self, Way};
-use crate::kernel::{TcMaps, now};
+use crate::kernel::{dest, now};
 use crate::{stage, verdict};
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_FIXED_GSO, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR,
@@ -19,7 +19,6 @@ use rvs_core::flow::{Flow, L3};
 use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
-use rvs_core::tables::Tables;
 use rvs_core::verdict::{Outcome, Reason};
 use rvs_wire::ipv4::{self, proto};
 
@@ -38,46 +37,42 @@ pub fn rvs_tc(ctx: TcContext) -> i32 {
     if pkt_type != PACKET_HOST || tagged != 0 {
         return verdict::tc(Reason::NotForUs);
     }
+    let now = now();
     let mut flow = Flow::default();
-    if let Err(reason) = understand(skb, &mut flow) {
-        return verdict::tc(reason);
-    }
     let mut plan = Plan::default();
-    let reason = stage::decide_tc(&flow, &mut plan);
+    let mut number = stage::decide_tc(skb, &mut flow, &mut plan, now);
+    if number == Reason::Malformed as u32 && pull(skb) {
+        // The headers were not in the part of the packet that can be reached directly; now they are, if they are there.
+        number = stage::decide_tc(skb, &mut flow, &mut plan, now);
+    }
+    if Reason::is_forwarded(number) {
+        return forward(skb, &flow, &plan, number, now);
+    }
+    let reason = stage::reason(number);
     match reason.outcome() {
-        Outcome::Forwarded => forward(skb, &flow, &plan, reason),
         Outcome::Answered => stage::answer(skb, &flow, &plan, reason, 0),
-        Outcome::Passed | Outcome::Dropped => verdict::tc(reason),
+        Outcome::Forwarded | Outcome::Passed | Outcome::Dropped => verdict::tc(reason),
     }
 }
 
-/// Classifies; once more when the headers were not in the part of the packet that can be reached directly.
+/// Makes the headers directly reachable.
 #[inline(always)]
-fn understand(skb: Skb, flow: &mut Flow) -> Result<(), Reason> {
-    match stage::classify_tc(skb, flow) {
-        Err(Reason::Malformed) => {
-            // SAFETY: the context is valid.
-            let pulled = unsafe { helpers::bpf_skb_pull_data(skb.0, (*skb.0).len.min(PULL)) };
-            if pulled != 0 {
-                return Err(Reason::Malformed);
-            }
-            stage::classify_tc(skb, flow)
-        }
-        other => other,
-    }
+fn pull(skb: Skb) -> bool {
+    // SAFETY: the context is valid.
+    unsafe { helpers::bpf_skb_pull_data(skb.0, (*skb.0).len.min(PULL)) == 0 }
 }
 
 /// Applies a plan and sends the packet.
 #[inline(always)]
-fn forward(skb: Skb, flow: &Flow, plan: &Plan, reason: Reason) -> i32 {
-    let Some((hop, way)) = hop::find(skb, plan, now()) else { return verdict::tc(Reason::NoRoute) };
+fn forward(skb: Skb, flow: &Flow, plan: &Plan, number: u32, now: u64) -> i32 {
+    let Some((hop, way)) = hop::find(skb, plan, now) else { return verdict::tc(Reason::NoRoute) };
     if !plan.fits(frame_len(skb, flow), hop.mtu) {
         return too_big(skb, flow, plan, hop);
     }
     if stage::apply_tc(skb, flow, plan).is_none() {
         return verdict::tc(Reason::RewriteFailed);
     }
-    verdict::count(reason);
+    verdict::count_number(number);
     match way {
         Way::Neighbour => hop::to_neighbour(hop),
         Way::Direct => {
@@ -147,7 +142,7 @@ fn fix_checksum(skb: *mut __sk_buff, offset: u32, difference: u16, flags: u64) -
 
 #[inline(always)]
 fn encapsulate(mut packet: Skb, inner: &ipv4::Ipv4, plan: &Plan) -> Option<()> {
-    let source = TcMaps {}.dest(plan.dest)?.hop_source;
+    let source = dest(plan.dest)?.hop_source;
     let outer = rewrite::tunnel_header(inner, source, plan.addr);
     let flags = (BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_FIXED_GSO) as u64;
     // SAFETY: the context is valid; the segments were checked to fit, so their size may stay.

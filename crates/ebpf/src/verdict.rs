@@ -7,19 +7,30 @@ use rvs_core::verdict::{Outcome, Reason};
 /// Counts a packet under its reason.
 #[inline(always)]
 pub(crate) fn count(reason: Reason) {
-    if let Some(counter) = REASONS.get_ptr_mut(reason as u32) {
+    count_number(reason as u32);
+}
+
+/// Counts a packet under the reason with this number.
+#[inline(always)]
+pub(crate) fn count_number(number: u32) {
+    if let Some(counter) = REASONS.get_ptr_mut(number) {
         // SAFETY: a per-CPU value that only this program run touches now.
         unsafe { *counter += 1 };
     }
 }
 
-/// For a packet that XDP does not send on.
+/// For a packet that XDP does not send on. One that passes comes to TC next, which names its reason: here it is only deferred.
 #[inline(always)]
 pub(crate) fn xdp(reason: Reason) -> u32 {
-    count(reason);
     match reason.outcome() {
-        Outcome::Passed => xdp_action::XDP_PASS,
-        Outcome::Forwarded | Outcome::Dropped | Outcome::Answered => xdp_action::XDP_DROP,
+        Outcome::Passed => {
+            count(Reason::Deferred);
+            xdp_action::XDP_PASS
+        }
+        Outcome::Forwarded | Outcome::Dropped | Outcome::Answered => {
+            count(reason);
+            xdp_action::XDP_DROP
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The XDP hook: an accelerator for packets of which everything is known. What is not, it leaves to TC as it came.
 
 use crate::access::Xdp;
-use crate::kernel::{XdpMaps, now};
+use crate::kernel::{dest, now};
 use crate::{hop, stage, verdict};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated as helpers;
@@ -11,39 +11,34 @@ use rvs_core::flow::{Flow, L3};
 use rvs_core::packet::PacketMut;
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
-use rvs_core::tables::Tables;
-use rvs_core::verdict::{Outcome, Reason};
+use rvs_core::verdict::Reason;
 use rvs_wire::ipv4;
 
 /// Decides and, where it can, finishes a packet before the kernel makes anything of it.
 #[xdp]
 pub fn rvs_xdp(ctx: XdpContext) -> u32 {
     let packet = Xdp(ctx.ctx);
+    let now = now();
     let mut flow = Flow::default();
-    match stage::classify_xdp(packet, &mut flow) {
-        Ok(()) => {}
-        // Headers that cannot be reached here may be reached at TC.
-        Err(Reason::Malformed) => return verdict::xdp(Reason::Deferred),
-        Err(reason) => return verdict::xdp(reason),
-    }
     let mut plan = Plan::default();
-    let reason = stage::decide_xdp(&flow, &mut plan);
-    match reason.outcome() {
-        Outcome::Forwarded => forward(packet, &flow, &plan, reason),
-        Outcome::Passed | Outcome::Dropped | Outcome::Answered => verdict::xdp(reason),
+    let number = stage::decide_xdp(packet, &mut flow, &mut plan, now);
+    if Reason::is_forwarded(number) {
+        return forward(packet, &flow, &plan, number);
     }
+    // Headers that cannot be reached here may be reached at TC, which finds out by itself.
+    verdict::xdp(stage::reason(number))
 }
 
 #[inline(always)]
-fn forward(packet: Xdp, flow: &Flow, plan: &Plan, reason: Reason) -> u32 {
-    // The decision saw to it that the entry is there.
-    let Some(hop) = hop::fresh(plan, now()) else { return verdict::xdp(Reason::NoRoute) };
+fn forward(packet: Xdp, flow: &Flow, plan: &Plan, number: u32) -> u32 {
+    // The decision saw to it that the entry is there and good.
+    let Some(hop) = hop::entry(plan) else { return verdict::xdp(Reason::NoRoute) };
     let (header, ifindex) = (hop::header(hop), hop.ifindex);
     let mut packet = packet;
     if stage::apply_xdp(packet, flow, plan).and_then(|()| packet.write(0, header)).is_none() {
         return verdict::xdp(Reason::RewriteFailed);
     }
-    verdict::count(reason);
+    verdict::count_number(number);
     // SAFETY: the kernel hands a valid context to the program; the helper takes no pointers.
     unsafe {
         if (*packet.0).ingress_ifindex == ifindex {
@@ -64,7 +59,7 @@ pub(crate) fn apply(mut packet: Xdp, flow: &Flow, plan: &Plan) -> Option<()> {
     if !plan.is_tunnel() {
         return Some(());
     }
-    let source = XdpMaps {}.dest(plan.dest)?.hop_source;
+    let source = dest(plan.dest)?.hop_source;
     let outer = rewrite::tunnel_header(&inner, source, plan.addr);
     // SAFETY: the context is valid. The frame header is written anew by the caller.
     let grown = unsafe { helpers::bpf_xdp_adjust_head(packet.0, -(ipv4::LEN as i32)) };
