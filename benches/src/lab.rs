@@ -1,0 +1,222 @@
+//! A director in a network namespace of its own, and the programs that present packets to it.
+
+use anyhow::{Context, Result, ensure};
+use aya::maps::{Array, ProgramArray};
+use aya::programs::{ProgramFd, ProgramInfo, TestRun, TestRunOptions};
+use aya::{Ebpf, Pod};
+use nix::sched::{CloneFlags, sched_setaffinity, unshare};
+use rvs_core::abi::{Forward, ServiceKey};
+use rvs_dataplane::Dataplane;
+use rvs_dataplane::kernel::{Director, Hook};
+use rvs_dataplane::limits::Limits;
+use rvs_intent::{Dest, Edit, ServiceSettings, Timeouts, Tunnel};
+use rvs_wire::{Be16, Family};
+use std::net::Ipv4Addr;
+use std::process::Command;
+
+/// The virtual address.
+pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
+
+const LIMITS: Limits = Limits { conns: 1 << 20, services: 64, dests: 512 };
+
+/// Forwarding methods.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// Masquerading.
+    Nat,
+    /// Direct routing.
+    Dr,
+    /// Tunnelling.
+    Tun,
+}
+
+impl Method {
+    const ALL: [Self; 3] = [Self::Nat, Self::Dr, Self::Tun];
+
+    /// The port of its service.
+    pub(crate) const fn port(self) -> u16 {
+        match self {
+            Self::Nat => 80,
+            Self::Dr => 81,
+            Self::Tun => 82,
+        }
+    }
+
+    /// Its name in tables.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Nat => "NAT",
+            Self::Dr => "DR",
+            Self::Tun => "TUN",
+        }
+    }
+
+    const fn forward(self) -> Forward {
+        match self {
+            Self::Nat => Forward::Masq,
+            Self::Dr => Forward::Route,
+            Self::Tun => Forward::Tunnel,
+        }
+    }
+}
+
+/// Where packets are presented.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// XDP.
+    Xdp,
+    /// XDP, with room made in front: only as a baseline.
+    XdpGrown,
+    /// TC.
+    Tc,
+}
+
+/// What a frame is restored to; the layout of the bench object's record.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Template {
+    head: [u8; 56],
+    len: u32,
+    flow_mask: u32,
+    flow_base: u32,
+    pad: u32,
+}
+
+#[expect(unsafe_code, reason = "the trait asserts what the compiler cannot see")]
+// SAFETY: integers only, no padding, any bytes are a value.
+unsafe impl Pod for Template {}
+
+/// The laboratory.
+pub(crate) struct Lab {
+    director: Director,
+    bench: Ebpf,
+}
+
+impl Lab {
+    /// Moves into a new network namespace on one CPU, and makes a director there.
+    pub(crate) fn new() -> Result<Self> {
+        ensure!(nix::unistd::geteuid().is_root(), "this needs root");
+        unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
+        let mut cpu = nix::sched::CpuSet::new();
+        cpu.set(0)?;
+        sched_setaffinity(nix::unistd::Pid::from_raw(0), &cpu)?;
+        std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?;
+        for line in [
+            "link add v0 type veth peer name v1",
+            "link set lo up",
+            "addr add 10.0.2.1/24 dev v0",
+            "addr add 10.0.1.1/24 dev v0",
+            "link set v0 up",
+            "link set v1 up",
+            "neigh add 10.0.2.11 lladdr 02:00:00:00:09:09 dev v0 nud permanent",
+        ] {
+            let status = Command::new("ip").args(line.split(' ')).status()?;
+            ensure!(status.success(), "ip {line}");
+        }
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
+        let mut director = Director::open_with(&LIMITS)?;
+        director.update(&edits()).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let object = std::env::var("RVS_BENCH_OBJECT").unwrap_or_else(|_| "target/bpf/bench.o".into());
+        let mut bench =
+            Ebpf::load_file(&object).with_context(|| format!("loading {object}; run `cargo xtask build`"))?;
+        for (name, program) in bench.programs_mut() {
+            match program {
+                aya::programs::Program::Xdp(program) => program.load(),
+                aya::programs::Program::SchedClassifier(program) => program.load(),
+                _ => continue,
+            }
+            .with_context(|| format!("loading {name}"))?;
+        }
+        Ok(Self { director, bench })
+    }
+
+    /// Nanoseconds of restoring a packet and doing nothing with it.
+    pub(crate) fn baseline(&mut self, place: Place, repeat: u32) -> Result<u32> {
+        let name = match place {
+            Place::Xdp => "base_xdp",
+            Place::XdpGrown => "base_grow_xdp",
+            Place::Tc => "base_tc",
+        };
+        let fd = match self.bench.program(name).context("the bench object lacks a program")? {
+            aya::programs::Program::Xdp(program) => program.fd()?.try_clone()?,
+            aya::programs::Program::SchedClassifier(program) => program.fd()?.try_clone()?,
+            _ => anyhow::bail!("{name} is of an unexpected type"),
+        };
+        let shape = rvs_core::frames::Shape { payload: vec![0; 10], ..Default::default() };
+        let frame = rvs_core::frames::tcp((VIP, 1), (VIP, 9), 0, &shape);
+        self.present(place, fd, &frame, repeat, None)
+    }
+
+    /// Nanoseconds of a packet through the director, restoring included. `flows`: mask and first of the clients that take
+    /// turns.
+    pub(crate) fn run(&mut self, place: Place, frame: &[u8], repeat: u32, flows: Option<(u32, u32)>) -> Result<u32> {
+        let hook = if place == Place::Tc { Hook::Tc } else { Hook::Xdp };
+        let fd = ProgramInfo::from_pin(self.director.program_pin(hook))?.fd()?;
+        self.present(place, fd, frame, repeat, flows)
+    }
+
+    fn present(
+        &mut self,
+        place: Place,
+        next: ProgramFd,
+        frame: &[u8],
+        repeat: u32,
+        flows: Option<(u32, u32)>,
+    ) -> Result<u32> {
+        let (map, entry) = if place == Place::Tc { ("TC_NEXT", "restore_tc") } else { ("XDP_NEXT", "restore_xdp") };
+        let mut jump = ProgramArray::try_from(self.bench.map_mut(map).context("no jump table")?)?;
+        jump.set(0, &next, 0)?;
+        // Test runs come in through the loopback device, whose address is all zeroes.
+        let mut frame = frame.to_vec();
+        frame[..6].fill(0);
+        let mut head = [0; 56];
+        head[..54].copy_from_slice(&frame[..54]);
+        let (flow_mask, flow_base) = flows.unwrap_or((0, 0));
+        let template = Template { head, len: frame.len() as u32, flow_mask, flow_base, pad: 0 };
+        Array::try_from(self.bench.map_mut("TEMPLATE").context("no template")?)?.set(0, template, 0)?;
+        let options = TestRunOptions { data_in: Some(&frame), repeat, ..TestRunOptions::default() };
+        let run = match self.bench.program(entry).context("the bench object lacks a program")? {
+            aya::programs::Program::Xdp(program) => program.test_run(options)?,
+            aya::programs::Program::SchedClassifier(program) => program.test_run(options)?,
+            _ => anyhow::bail!("{entry} is of an unexpected type"),
+        };
+        ensure!(run.return_value != 0 && run.return_value != u32::MAX, "{entry}: the packet could not be restored");
+        Ok(run.duration.as_nanos() as u32)
+    }
+
+    /// Ends all connections: their timeouts are short, the sweeper does the rest.
+    pub(crate) fn forget(&mut self) -> Result<()> {
+        self.director.sweep()?;
+        Ok(())
+    }
+}
+
+fn edits() -> Vec<Edit> {
+    let mut edits = vec![Edit::SetTimeouts(Timeouts::default())];
+    for method in Method::ALL {
+        let key = ServiceKey { addr: VIP.into(), port: Be16::new(method.port()), proto: 6, family: Family::V4.raw() };
+        edits.push(Edit::AddService(ServiceSettings {
+            key,
+            sched: "rr".into(),
+            flags: 0,
+            persist_secs: 0,
+            netmask: Ipv4Addr::BROADCAST.into(),
+            engine: None,
+        }));
+        edits.push(Edit::AddDest(
+            key,
+            Dest {
+                addr: Ipv4Addr::new(10, 0, 2, 11).into(),
+                family: Family::V4,
+                port: Be16::new(method.port()),
+                forward: method.forward(),
+                weight: 1,
+                last_weight: 1,
+                u_threshold: 0,
+                l_threshold: 0,
+                tunnel: Tunnel::default(),
+            },
+        ));
+    }
+    edits
+}

@@ -1,0 +1,248 @@
+//! Programs on interfaces: every interface of the network namespace but the loopback has `rvs_tc` at TC ingress, some have
+//! `rvs_xdp` in front of it.
+//!
+//! From kernel 6.6 on a link holds the program there, pinned as `tc-<index>` (XDP on all kernels: `xdp-<index>`); unpinning it
+//! detaches. Below, a filter of the clsact qdisc does, with a fixed priority and handle, remembered by the fact `cls-<index>`.
+//! The facts `mode-<name>` hold what the user chose, so that an interface that comes back is served as before.
+
+use super::home::Home;
+use super::links::{self, Interface};
+use super::load::programs;
+use super::mode::{Mode, Xdp, choose};
+use super::sys::{self, AttachType};
+use super::{failed, features};
+use crate::Error;
+use aya::programs::links::Link;
+use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact};
+use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
+use std::io;
+use std::os::fd::AsFd;
+
+/// Fact: an interface that the user wants to be left alone.
+const OFF: &str = "off";
+/// Priority of the filter below kernel 6.6: before those that `tc` adds by default.
+const PRIORITY: u16 = 2;
+/// Its handle.
+const HANDLE: TcHandle = TcHandle::new(0, 0x5256);
+
+/// `XDP_FLAGS_SKB_MODE` and `XDP_FLAGS_DRV_MODE`.
+const XDP_GENERIC: u32 = 1 << 1;
+const XDP_NATIVE: u32 = 1 << 2;
+
+fn tc_pin(index: u32) -> String {
+    format!("tc-{index}")
+}
+
+fn cls_fact(index: u32) -> String {
+    format!("cls-{index}")
+}
+
+fn xdp_pin(index: u32) -> String {
+    format!("xdp-{index}")
+}
+
+/// Names of facts may not hold dots, names of interfaces may.
+fn mode_fact(name: &str) -> String {
+    let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("mode-{hex}")
+}
+
+/// What is attached to an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attached {
+    /// The interface.
+    pub(crate) interface: Interface,
+    /// What the user chose; `None`: to be left alone.
+    pub(crate) chosen: Option<Mode>,
+    /// Id of the link and of the program at TC; the link's is 0 for a filter.
+    pub(crate) tc: Option<(u32, u32)>,
+    /// Id of the link and of the program at XDP.
+    pub(crate) xdp: Option<(u32, u32)>,
+}
+
+fn chosen(home: &Home, name: &str) -> Option<Mode> {
+    match home.fact(&mode_fact(name)) {
+        Some(fact) if fact == OFF => None,
+        Some(fact) => Some(fact.parse().unwrap_or_default()),
+        None => Some(Mode::Auto),
+    }
+}
+
+/// Whether programs that see Ethernet headers fit an interface.
+fn served(interface: &Interface) -> bool {
+    interface.ethernet && !interface.loopback
+}
+
+/// The ids of the link pinned there, if it is still on this interface.
+fn link_ids(home: &Home, pin: &str, index: u32) -> Option<(u32, u32)> {
+    let info = sys::link_info(home.open(pin).ok()??.as_fd()).ok()?;
+    (info.target == index).then_some((info.id, info.prog_id))
+}
+
+fn tc_ids(home: &Home, index: u32) -> Option<(u32, u32)> {
+    let filter = || Some((0, home.fact(&cls_fact(index))?.parse().ok()?));
+    link_ids(home, &tc_pin(index), index).or_else(filter)
+}
+
+/// All interfaces, and what is attached to them.
+pub(crate) fn attached(home: &Home) -> Result<Vec<Attached>, Error> {
+    let interfaces = links::interfaces()?.into_iter().filter(|interface| !interface.loopback);
+    let one = |interface: Interface| Attached {
+        chosen: chosen(home, &interface.name).filter(|_| served(&interface)),
+        tc: tc_ids(home, interface.index),
+        xdp: link_ids(home, &xdp_pin(interface.index), interface.index),
+        interface,
+    };
+    Ok(interfaces.map(one).collect())
+}
+
+/// Whether [`cover`] has anything to do.
+pub(crate) fn uncovered(home: &Home) -> Result<bool, Error> {
+    let attached = attached(home)?;
+    let missing = attached.iter().any(|at| at.chosen.is_some() && at.tc.is_none());
+    Ok(missing || !vanished(home, &attached)?.is_empty())
+}
+
+/// Pins and facts of interfaces that are no more.
+fn vanished(home: &Home, attached: &[Attached]) -> Result<Vec<String>, Error> {
+    let gone = |pin: &String| {
+        let index = ["tc-", "xdp-", "cls-"].iter().find_map(|prefix| pin.strip_prefix(prefix)?.parse::<u32>().ok());
+        index.is_some_and(|index| attached.iter().all(|at| at.interface.index != index))
+    };
+    Ok(home.pins()?.into_iter().filter(gone).collect())
+}
+
+/// Attaches to interfaces that are new, and forgets those that are no more. The lock must be held.
+pub(crate) fn cover(home: &Home) -> Result<(), Error> {
+    let attached = attached(home)?;
+    for pin in vanished(home, &attached)? {
+        home.unpin(&pin)?;
+    }
+    for at in attached.iter().filter(|at| at.tc.is_none()) {
+        let Some(mode) = at.chosen else { continue };
+        match put(home, &at.interface, mode) {
+            // It has gone while we looked.
+            Err(Error::Io { source, .. }) if source.raw_os_error() == Some(libc::ENODEV) => {}
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// Attaches as the user chose, and remembers it. The lock must be held.
+pub(crate) fn attach(home: &Home, name: &str, mode: Mode) -> Result<(), Error> {
+    let interface = find(name)?;
+    if !served(&interface) {
+        let why = if interface.loopback { "the loopback is" } else { "interfaces without Ethernet headers are" };
+        return Err(Error::Unsupported(format!("{name}: {why} not served")));
+    }
+    put(home, &interface, mode)?;
+    home.note(&mode_fact(name), &mode.to_string())
+}
+
+/// Detaches, and remembers that the user wants it so. The lock must be held.
+pub(crate) fn detach(home: &Home, name: &str) -> Result<(), Error> {
+    let interface = find(name)?;
+    home.note(&mode_fact(name), OFF)?;
+    take(home, &interface)
+}
+
+/// Detaches from everything that outlives its pin. The lock must be held.
+pub(crate) fn release(home: &Home) -> Result<(), Error> {
+    let filters = attached(home)?.into_iter().filter(|at| home.fact(&cls_fact(at.interface.index)).is_some());
+    filters.into_iter().try_for_each(|at| take(home, &at.interface))
+}
+
+pub(super) fn find(name: &str) -> Result<Interface, Error> {
+    let found = links::interfaces()?.into_iter().find(|interface| interface.name == name);
+    found.ok_or_else(|| failed(format!("interface {name}"), io::Error::from_raw_os_error(libc::ENODEV)))
+}
+
+fn put(home: &Home, interface: &Interface, mode: Mode) -> Result<(), Error> {
+    let xdp = choose(mode, interface, &links::driver(&interface.name)).map_err(Error::Unsupported)?;
+    put_tc(home, interface, programs::TC)?;
+    let pin = xdp_pin(interface.index);
+    home.unpin(&pin)?;
+    let flags = match xdp {
+        Xdp::No => return Ok(()),
+        Xdp::Try | Xdp::Native => XDP_NATIVE,
+        Xdp::Generic => XDP_GENERIC,
+    };
+    let program = home.need(programs::XDP)?;
+    match sys::link_create(program.as_fd(), interface.index, AttachType::Xdp, flags) {
+        Ok(link) => home.pin(&pin, link),
+        Err(_) if xdp == Xdp::Try => Ok(()),
+        Err(error) => Err(failed(format!("attaching XDP ({mode}) to {}", interface.name), error)),
+    }
+}
+
+/// Attaches a program at TC ingress unless it is there.
+pub(super) fn put_tc(home: &Home, interface: &Interface, program: &str) -> Result<(), Error> {
+    if tc_ids(home, interface.index).is_some() {
+        return Ok(());
+    }
+    let context = |error| failed(format!("attaching {program} to {}", interface.name), error);
+    if features::tcx() {
+        let program = home.need(program)?;
+        let link = sys::link_create(program.as_fd(), interface.index, AttachType::TcxIngress, 0).map_err(context)?;
+        return home.pin(&tc_pin(interface.index), link);
+    }
+    put_filter(home, interface, program).map_err(|error| context(io::Error::other(error)))?;
+    let id = sys::prog_id(home.need(program)?.as_fd()).map_err(context)?;
+    home.note(&cls_fact(interface.index), &id.to_string())
+}
+
+fn put_filter(home: &Home, interface: &Interface, program: &str) -> Result<(), ProgramError> {
+    match qdisc_add_clsact(&interface.name) {
+        Ok(()) => {}
+        // Somebody's clsact is as good as ours.
+        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // One that nobody remembers is of a tool that died, or of tables that are gone.
+    let _ = filter(interface).and_then(|link| link.detach().map_err(io::Error::other));
+    let mut program = SchedClassifier::from_pin(home.path(program))?;
+    let options = TcAttachOptions::Netlink(NlOptions { priority: PRIORITY, handle: HANDLE, classid: None });
+    let link = program.attach_with_options(&interface.name, TcAttachType::Ingress, options)?;
+    // The link would take the filter away when dropped.
+    std::mem::forget(program.take_link(link)?);
+    Ok(())
+}
+
+/// Puts the pinned `rvs_tc` into the filters that hold an older one.
+pub(crate) fn replace_filters(home: &Home) -> Result<(), Error> {
+    for at in attached(home)? {
+        let fact = cls_fact(at.interface.index);
+        if home.fact(&fact).is_none() {
+            continue;
+        }
+        let context = |error| failed(format!("replacing the program on {}", at.interface.name), error);
+        let replace = || -> Result<(), ProgramError> {
+            let mut program = SchedClassifier::from_pin(home.path(programs::TC))?;
+            let link = program.attach_to_link(filter(&at.interface)?)?;
+            std::mem::forget(program.take_link(link)?);
+            Ok(())
+        };
+        replace().map_err(|error| context(io::Error::other(error)))?;
+        let id = sys::prog_id(home.need(programs::TC)?.as_fd()).map_err(context)?;
+        home.note(&fact, &id.to_string())?;
+    }
+    Ok(())
+}
+
+fn filter(interface: &Interface) -> io::Result<SchedClassifierLink> {
+    SchedClassifierLink::attached(&interface.name, TcAttachType::Ingress, PRIORITY, HANDLE, None)
+}
+
+/// Detaches from one interface.
+pub(super) fn take(home: &Home, interface: &Interface) -> Result<(), Error> {
+    home.unpin(&xdp_pin(interface.index))?;
+    home.unpin(&tc_pin(interface.index))?;
+    let fact = cls_fact(interface.index);
+    if home.fact(&fact).is_some() {
+        let detached = filter(interface).and_then(|link| link.detach().map_err(io::Error::other));
+        detached.map_err(|error| failed(format!("detaching from {}", interface.name), error))?;
+        home.unpin(&fact)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! Bringing the programs and maps into the kernel, once for a network namespace.
+
+use super::home::{ANCHOR, Home};
+use super::maps::{self, Maps};
+use super::sys::{self, AttachType};
+use super::{attach, failed, features};
+use crate::Error;
+use crate::limits::Limits;
+use aya::programs::{Program, ProgramError};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use rvs_core::abi;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// The programs and maps, as the build made them.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("RVS_BPF_OBJECT"));
+
+/// A number that changes with the object.
+pub(crate) const OBJECT_HASH: &str = env!("RVS_BPF_OBJECT_HASH");
+
+/// Fact: the object that a directory's programs come from.
+pub(crate) const OBJECT_FACT: &str = "object";
+
+/// Names of the director's programs, and of their pins.
+pub(crate) mod programs {
+    /// At TC ingress.
+    pub(crate) const TC: &str = "rvs_tc";
+    /// At XDP.
+    pub(crate) const XDP: &str = "rvs_xdp";
+    /// Run by the tools.
+    pub(crate) const CTL: &str = "rvs_ctl";
+    /// In the namespace's socket look-up.
+    pub(crate) const ANCHOR: &str = "rvs_anchor";
+    /// At TC ingress of a real server.
+    pub(crate) const DECAP: &str = "rvs_decap";
+}
+
+/// Commands of the program `rvs_ctl`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Command {
+    /// Start the timers; those that run go on.
+    Start = 0,
+    /// Visit every connection.
+    Sweep = 1,
+}
+
+/// The timeouts that IPVS begins with, seconds.
+const TIMEOUTS: abi::Timeouts =
+    abi::Timeouts { generation: 1, tcp: [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120], udp: 300, pad: [0; 3] };
+
+/// Fact: the secret of the connection hash. The directory is for root alone.
+const SEED_FACT: &str = "seed";
+
+/// Loads a director's programs and maps and pins them in `home`.
+pub(crate) fn director(home: &Home, limits: &Limits) -> Result<(), Error> {
+    features::require()?;
+    let (seed, mask) = (random()?, limits.buckets() - 1);
+    let mut loader = EbpfLoader::new();
+    constants(&mut loader, &limits.conns, &mask, &seed);
+    for (name, entries) in sizes(limits) {
+        loader.map_max_entries(name, entries);
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(refused)?;
+    for name in maps::NAMES {
+        let map = ebpf.map(name).ok_or_else(|| missing("map", name))?;
+        map.pin(home.path(name)).map_err(|error| failed(format!("pinning the map {name}"), io::Error::other(error)))?;
+    }
+    for name in [programs::TC, programs::XDP, programs::CTL] {
+        with_program(&mut ebpf, name, |fd| home.pin(name, fd))?;
+    }
+    anchor(home, &mut ebpf)?;
+    Maps::open(home)?.begin(limits.conns, limits.buckets(), TIMEOUTS)?;
+    home.note(SEED_FACT, &seed.to_string())?;
+    home.note(OBJECT_FACT, OBJECT_HASH)?;
+    control(home, Command::Start)
+}
+
+/// Replaces the programs of a director, and those in its links, by this object's: a newer tool on the tables of an older one
+/// of the same ABI. Connections go on, and no packet is left without a program. The lock must be held.
+pub(crate) fn upgrade(home: &Home) -> Result<(), Error> {
+    let control_record = Maps::open(home)?.control()?;
+    let damaged = || Error::State("the tables in the kernel lack their seed; `rvs teardown` removes them".into());
+    let seed: u64 = home.fact(SEED_FACT).and_then(|seed| seed.parse().ok()).ok_or_else(damaged)?;
+    let mask = control_record.buckets.wrapping_sub(1);
+    let mut loader = EbpfLoader::new();
+    constants(&mut loader, &control_record.conn_capacity, &mask, &seed);
+    for name in maps::NAMES {
+        loader.map_pin_path(name, home.path(name));
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(refused)?;
+    let pins = home.pins()?;
+    for (name, links) in [(programs::TC, "tc-"), (programs::XDP, "xdp-"), (programs::CTL, "none-")] {
+        with_program(&mut ebpf, name, |program| {
+            for pin in pins.iter().filter(|pin| pin.starts_with(links)) {
+                let updated = sys::link_update(home.need(pin)?.as_fd(), program);
+                updated.map_err(|error| failed(format!("replacing the program of `{pin}`"), error))?;
+            }
+            home.replace(name, program)
+        })?;
+    }
+    attach::replace_filters(home)?;
+    home.note(OBJECT_FACT, OBJECT_HASH)?;
+    control(home, Command::Start)
+}
+
+fn constants<'a>(loader: &mut EbpfLoader<'a>, conns: &'a u32, mask: &'a u32, seed: &'a u64) {
+    loader.override_global("CONN_CAPACITY", conns, true).override_global("BUCKET_MASK", mask, true).override_global(
+        "HASH_SEED",
+        seed,
+        true,
+    );
+}
+
+/// Loads the program of a real server and pins it in `home`. It needs none of the maps; they are made small, and go.
+pub(crate) fn decap(home: &Home) -> Result<(), Error> {
+    features::require()?;
+    let mut loader = EbpfLoader::new();
+    for (name, _) in sizes(&Limits::default()) {
+        loader.map_max_entries(name, 1);
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(refused)?;
+    with_program(&mut ebpf, programs::DECAP, |fd| home.pin(programs::DECAP, fd))?;
+    anchor(home, &mut ebpf)?;
+    home.note(OBJECT_FACT, OBJECT_HASH)
+}
+
+/// Runs `rvs_ctl`.
+pub(crate) fn control(home: &Home, command: Command) -> Result<(), Error> {
+    /// What it returns when all went well.
+    const XDP_PASS: u32 = 2;
+    let mut packet = [0u8; 64];
+    packet[0] = command as u8;
+    let program = home.need(programs::CTL)?;
+    let run = sys::test_run(program.as_fd(), &packet, 1).map_err(|error| failed("running rvs_ctl", error))?;
+    if run.code == XDP_PASS {
+        return Ok(());
+    }
+    Err(Error::State(format!("the kernel could not carry out {command:?}: rvs_ctl returned {}", run.code)))
+}
+
+/// How many entries the maps get.
+fn sizes(limits: &Limits) -> Vec<(&'static str, u32)> {
+    let (services, dests) = (limits.services, limits.dests);
+    vec![
+        ("SERVICE_INDEX", services),
+        ("SERVICES", services),
+        ("SCHED", services),
+        ("STATS_SERVICE", services),
+        ("BASE_SERVICE", services),
+        ("RATE_SERVICE", services),
+        ("LISTS", limits.lists()),
+        ("DESTS", dests),
+        ("STATS_DEST", dests),
+        ("BASE_DEST", dests),
+        ("RATE_DEST", dests),
+        ("CONNS", limits.conns),
+        ("FREE", limits.conns),
+        ("BUCKETS", limits.buckets()),
+    ]
+}
+
+/// Loads a program and does something with it.
+fn with_program(
+    ebpf: &mut Ebpf,
+    name: &str,
+    then: impl FnOnce(BorrowedFd<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let program = ebpf.program_mut(name).ok_or_else(|| missing("program", name))?;
+    let loaded = match program {
+        Program::SchedClassifier(program) => program.load(),
+        Program::Xdp(program) => program.load(),
+        Program::SkLookup(program) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    };
+    loaded.map_err(|error| refused(error.into()))?;
+    then(program.fd().map_err(|error| refused(error.into()))?.as_fd())
+}
+
+/// Binds the directory to the network namespace.
+fn anchor(home: &Home, ebpf: &mut Ebpf) -> Result<(), Error> {
+    let namespace = File::open("/proc/thread-self/ns/net").map_err(|error| failed("opening the namespace", error))?;
+    with_program(ebpf, programs::ANCHOR, |program| {
+        let link = sys::link_create(program, namespace.as_raw_fd() as u32, AttachType::SkLookup, 0);
+        home.pin(ANCHOR, link.map_err(|error| failed("attaching the anchor to the network namespace", error))?)
+    })
+}
+
+fn missing(what: &str, name: &str) -> Error {
+    Error::State(format!("the embedded object has no {what} `{name}`; build it again with `cargo xtask build`"))
+}
+
+fn random() -> Result<u64, Error> {
+    let mut bytes = [0u8; 8];
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    read.map_err(|error| failed("reading /dev/urandom", error))?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// An error of the loader in our terms.
+fn refused(error: EbpfError) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let mut system = None;
+    while let Some(at) = cause {
+        system = at.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error).or(system);
+        cause = at.source();
+    }
+    match system {
+        Some(libc::EPERM | libc::EACCES) if !features::privileged() => {
+            Error::Permission("loading eBPF programs takes root (CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN)".into())
+        }
+        Some(libc::ENOMEM) => failed("creating the tables", io::Error::from_raw_os_error(libc::ENOMEM)),
+        _ => {
+            let text = chain(&error);
+            // A verifier's log is long; its end says what was wrong.
+            let lines: Vec<&str> = text.lines().collect();
+            Error::State(format!(
+                "the kernel refused to load the programs: {}",
+                lines[lines.len().saturating_sub(12)..].join("\n")
+            ))
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(at) = cause {
+        let more = at.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = at.source();
+    }
+    text
+}

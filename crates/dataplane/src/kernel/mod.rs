@@ -1,0 +1,253 @@
+//! The data plane of a network namespace: eBPF programs and maps that belong to the namespace, not to a process.
+//!
+//! [`Director::open`] finds them or brings them into being, attached to every interface; after that packets are forwarded,
+//! connections expire and rates are counted whether any process of ours is alive or not. What a director is made of lies
+//! pinned in the directory that [`home`] describes, in the file system that [`place`] finds. [`update`] changes its table, by
+//! the plans of [`change`]; [`listing`] and [`connections`] read it. Packets are not this module's business.
+
+mod attach;
+mod change;
+mod connections;
+pub mod decap;
+mod features;
+mod home;
+mod links;
+mod listing;
+mod load;
+mod map;
+mod maps;
+mod mmap;
+mod mode;
+mod netlink;
+mod os;
+mod place;
+mod route;
+mod status;
+mod sys;
+mod update;
+pub mod watch;
+
+pub use mode::Mode;
+pub use status::{Features, Fill, InterfaceStatus, Status};
+pub use sys::TestRun;
+
+use crate::limits::Limits;
+use crate::{Dataplane, Error, UpdateError};
+use home::{Home, Purpose};
+use maps::Maps;
+use place::{How, Place, net_namespace};
+use rvs_core::abi::ServiceKey;
+use rvs_core::verdict::Reason;
+use rvs_intent::{Connection, Edit, Listing};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+/// The director of a network namespace: the one that the thread was in that opened it.
+#[derive(Debug)]
+pub struct Director {
+    home: Home,
+    maps: Maps,
+}
+
+/// A program that packets meet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hook {
+    /// `rvs_tc`.
+    Tc,
+    /// `rvs_xdp`.
+    Xdp,
+}
+
+impl Hook {
+    const fn pin(self) -> &'static str {
+        match self {
+            Self::Tc => load::programs::TC,
+            Self::Xdp => load::programs::XDP,
+        }
+    }
+}
+
+/// An error of the system in our terms, with what was being done.
+fn failed(context: impl Into<String>, source: io::Error) -> Error {
+    let context = context.into();
+    match source.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) if !features::privileged() => {
+            Error::Permission(format!("{context} takes root (CAP_NET_ADMIN and CAP_SYS_ADMIN)"))
+        }
+        _ => Error::Io { context, source },
+    }
+}
+
+impl Director {
+    /// The director of the calling thread's network namespace; loads and attaches it when there is none. Interfaces that are
+    /// new since the last call are served from now on, and what dead namespaces left behind is removed.
+    ///
+    /// # Errors
+    /// Missing privileges, a kernel that is too old, nonsense in the variables of [`crate::limits`].
+    pub fn open() -> Result<Self, Error> {
+        Self::open_with(&Limits::from_env()?)
+    }
+
+    /// As [`Director::open`], with given limits for tables that are made now.
+    ///
+    /// # Errors
+    /// As [`Director::open`].
+    pub fn open_with(limits: &Limits) -> Result<Self, Error> {
+        features::require()?;
+        let place = Place::open(true)?.ok_or_else(|| Error::State("/run/rvs has disappeared".into()))?;
+        let home = Home::new(place, Purpose::Director, net_namespace()?);
+        home.collect()?;
+        if !home.alive()? {
+            let _lock = home.lock(How::Exclusive)?;
+            if !home.alive()? {
+                create(&home, limits)?;
+            }
+        }
+        Self::ready(home)
+    }
+
+    /// The director of the calling thread's network namespace, if there is one.
+    ///
+    /// # Errors
+    /// As [`Director::open`].
+    pub fn existing() -> Result<Option<Self>, Error> {
+        features::require()?;
+        let Some(home) = Self::home()? else { return Ok(None) };
+        home.collect()?;
+        if home.alive()? { Self::ready(home).map(Some) } else { Ok(None) }
+    }
+
+    fn home() -> Result<Option<Home>, Error> {
+        let inode = net_namespace()?;
+        Ok(Place::open(false)?.map(|place| Home::new(place, Purpose::Director, inode)))
+    }
+
+    /// Opens what is there, brings it up to date with this tool and the interfaces.
+    fn ready(home: Home) -> Result<Self, Error> {
+        let older = |home: &Home| home.fact(load::OBJECT_FACT).as_deref() != Some(load::OBJECT_HASH);
+        if older(&home) {
+            let _lock = home.lock(How::Exclusive)?;
+            if older(&home) {
+                load::upgrade(&home)?;
+            }
+        }
+        let maps = Maps::open(&home)?;
+        if attach::uncovered(&home)? {
+            let _lock = home.lock(How::Exclusive)?;
+            attach::cover(&home)?;
+        }
+        Ok(Self { home, maps })
+    }
+
+    /// Serves the interface `name` in this mode from now on, also when it comes back after having gone.
+    ///
+    /// # Errors
+    /// An unknown interface, or a mode that does not fit it.
+    pub fn attach(&mut self, name: &str, mode: Mode) -> Result<(), Error> {
+        let _lock = self.home.lock(How::Exclusive)?;
+        attach::attach(&self.home, name, mode)
+    }
+
+    /// Leaves the interface `name` alone from now on.
+    ///
+    /// # Errors
+    /// An unknown interface.
+    pub fn detach(&mut self, name: &str) -> Result<(), Error> {
+        let _lock = self.home.lock(How::Exclusive)?;
+        attach::detach(&self.home, name)
+    }
+
+    /// Removes the director of the calling thread's network namespace with its table, connections and counters, those of
+    /// other versions of RVS as well. Returns whether there was one.
+    ///
+    /// # Errors
+    /// Missing privileges, or pins that cannot be removed.
+    pub fn teardown() -> Result<bool, Error> {
+        features::require()?;
+        let Some(home) = Self::home()? else { return Ok(false) };
+        home.collect()?;
+        let lock = home.lock(How::Exclusive)?;
+        let others = home.others(Purpose::Director)?;
+        for name in &others {
+            home.remove_other(name)?;
+        }
+        let alive = home.alive()?;
+        if alive {
+            attach::release(&home)?;
+        }
+        home.remove_with(lock)?;
+        Ok(alive || !others.is_empty())
+    }
+
+    /// How many packets ended for each reason, on all interfaces since the director exists.
+    ///
+    /// # Errors
+    /// The counters cannot be read.
+    pub fn reasons(&self) -> Result<Vec<(Reason, u64)>, Error> {
+        let counts = self.maps.reasons()?;
+        let count = |reason: &Reason| (*reason, counts.get(*reason as usize).copied().unwrap_or(0));
+        Ok(Reason::ALL.iter().map(count).collect())
+    }
+
+    /// What is attached where, what the kernel offers, how full the tables are.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn status(&self) -> Result<Status, Error> {
+        status::read(&self.home, &self.maps)
+    }
+
+    /// Runs a program on `packet` (from the Ethernet header on) `repeat` times, without sending anything.
+    ///
+    /// # Errors
+    /// A packet shorter than an Ethernet header or longer than the kernel takes.
+    pub fn test_run(&self, hook: Hook, packet: &[u8], repeat: u32) -> Result<TestRun, Error> {
+        let program = self.home.need(hook.pin())?;
+        sys::test_run(program.as_fd(), packet, repeat).map_err(|error| failed("running a program on a packet", error))
+    }
+
+    /// Where the program of a hook is pinned, for those who want to run it themselves. Valid while the director is open.
+    pub fn program_pin(&self, hook: Hook) -> PathBuf {
+        self.home.path(hook.pin())
+    }
+
+    /// Visits every connection now, as the kernel does by itself once a second: those whose time is up are gone afterwards.
+    ///
+    /// # Errors
+    /// The program cannot be run.
+    pub fn sweep(&self) -> Result<(), Error> {
+        load::control(&self.home, load::Command::Sweep)
+    }
+}
+
+/// Makes the director. The lock must be held.
+fn create(home: &Home, limits: &Limits) -> Result<(), Error> {
+    if let Some(other) = home.others(Purpose::Director)?.first() {
+        return Err(Error::State(format!(
+            "this network namespace has the tables of another version of RVS ({other}); `rvs teardown` removes them"
+        )));
+    }
+    home.create(|home| load::director(home, limits))
+}
+
+impl Dataplane for Director {
+    fn update(&mut self, edits: &[Edit]) -> Result<(), UpdateError> {
+        let _lock = self.home.lock(How::Exclusive)?;
+        update::update(&mut self.maps, edits)
+    }
+
+    fn listing(&mut self) -> Result<Listing, Error> {
+        let _lock = self.home.lock(How::Shared)?;
+        listing::read(&self.maps)
+    }
+
+    fn connections(&mut self) -> Result<Vec<Connection>, Error> {
+        connections::read(&self.maps)
+    }
+
+    fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), UpdateError> {
+        let _lock = self.home.lock(How::Exclusive)?;
+        update::zero(&mut self.maps, service)
+    }
+}

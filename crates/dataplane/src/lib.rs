@@ -1,0 +1,65 @@
+//! Where a table meets packets: one trait, and the backends behind it.
+//!
+//! `kernel` drives the eBPF programs of one network namespace; `model` keeps a table in memory, for tests of everything above.
+//! A change is all or nothing: [`Dataplane::update`] applies the edits one by one to what is there, as the kernel would, and
+//! commits the result with one store, or refuses and changes nothing.
+
+pub mod kernel;
+pub mod limits;
+pub mod model;
+
+use rvs_core::abi::ServiceKey;
+use rvs_intent::{Connection, Edit, Listing, Refusal};
+
+/// The data plane of one network namespace.
+pub trait Dataplane {
+    /// Applies all edits in order, or none of them.
+    fn update(&mut self, edits: &[Edit]) -> Result<(), UpdateError>;
+
+    /// The table as it is now, with its counters.
+    fn listing(&mut self) -> Result<Listing, Error>;
+
+    /// The connections, templates included, in no order.
+    fn connections(&mut self) -> Result<Vec<Connection>, Error>;
+
+    /// Zeroes the counters of one service and its destinations, or of all services; rates go on.
+    fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), UpdateError>;
+}
+
+/// Why an update did not take place.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// The edit with this index is refused.
+    #[error("edit {index}: {refusal}")]
+    Refused {
+        /// Which of the edits, from 0.
+        index: usize,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The data plane itself failed.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// Why the data plane cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not root, or a capability is missing.
+    #[error("permission denied: {0}")]
+    Permission(String),
+    /// The kernel lacks something; the text names it.
+    #[error("{0}")]
+    Unsupported(String),
+    /// Anything else, with what was being done.
+    #[error("{context}: {source}")]
+    Io {
+        /// What was being done, to what.
+        context: String,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The programs or maps are not what they should be.
+    #[error("{0}")]
+    State(String),
+}

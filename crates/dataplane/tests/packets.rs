@@ -1,0 +1,455 @@
+//! The programs in the kernel against the same core in memory: the same packets through both, byte-equal results. At TC every
+//! packet is finished; XDP may leave one to TC, unchanged, and together they must do what TC does alone.
+#![allow(missing_docs)]
+
+mod common;
+
+use common::in_namespace;
+use rvs_core::abi::{Forward, ServiceKey, flags};
+use rvs_core::frames::{self, End, Shape};
+use rvs_core::model::{Model, Server};
+use rvs_core::sched::Kind;
+use rvs_core::verdict::{Outcome, Reason};
+use rvs_dataplane::Dataplane;
+use rvs_dataplane::kernel::{Director, Hook};
+use rvs_dataplane::limits::Limits;
+use rvs_intent::{Dest, Edit, ServiceSettings, Tunnel};
+use rvs_wire::ipv4::proto;
+use rvs_wire::tcp::{ACK, FIN, RST, SYN};
+use rvs_wire::{Be16, Family};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
+const LIMITS: Limits = Limits { conns: 1 << 17, services: 64, dests: 512 };
+/// Ethernet II.
+const L3: usize = 14;
+
+/// Codes of the hooks.
+const TC_ACT_UNSPEC: u32 = u32::MAX;
+const TC_ACT_SHOT: u32 = 2;
+const TC_ACT_REDIRECT: u32 = 7;
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+const XDP_TX: u32 = 3;
+const XDP_REDIRECT: u32 = 4;
+
+/// Which hooks a packet meets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Road {
+    /// TC alone.
+    Tc,
+    /// XDP, and TC when XDP leaves the packet.
+    Both,
+}
+
+/// What became of a packet: where it went, and what it looked like then, from its IP header on.
+type Fate = (Outcome, Option<Vec<u8>>);
+
+fn server(n: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 2, 10 + n)
+}
+
+/// The services of both sides: port, method, scheduler, flags.
+const SERVICES: [(u16, Forward, Kind, u16); 6] = [
+    (80, Forward::Masq, Kind::Rr, 0),
+    (81, Forward::Route, Kind::Wrr, 0),
+    (82, Forward::Tunnel, Kind::Wlc, 0),
+    (83, Forward::Masq, Kind::Lc, flags::PERSISTENT),
+    (84, Forward::Masq, Kind::Wlc, 0),
+    (85, Forward::Masq, Kind::Rr, 0),
+];
+
+/// Servers of a service: weight, upper threshold. Service 84 is nearly full from the start, 85 has nobody.
+fn servers(port: u16) -> Vec<(u8, i32, u32)> {
+    match port {
+        84 => vec![(1, 1, 2), (2, 1, 2)],
+        85 => vec![(1, 0, 0)],
+        _ => vec![(1, 1, 0), (2, 2, 0), (3, 3, 0)],
+    }
+}
+
+fn server_port(port: u16, forward: Forward) -> u16 {
+    if forward == Forward::Masq { port + 8000 } else { port }
+}
+
+fn key(proto: u8, port: u16) -> ServiceKey {
+    ServiceKey { addr: VIP.into(), port: Be16::new(port), proto, family: Family::V4.raw() }
+}
+
+fn model() -> Model {
+    let mut model = Model::new(LIMITS.conns as usize);
+    for (port, forward, kind, flags) in SERVICES {
+        let servers: Vec<_> = servers(port)
+            .into_iter()
+            .map(|(n, weight, u_threshold)| Server {
+                addr: server(n).into(),
+                port: server_port(port, forward),
+                weight,
+                forward,
+                u_threshold,
+                l_threshold: 0,
+            })
+            .collect();
+        for proto in [proto::TCP, proto::UDP] {
+            model.add_service(key(proto, port), kind, flags, if flags != 0 { 300 } else { 0 }, &servers);
+        }
+    }
+    model
+}
+
+fn edits() -> Vec<Edit> {
+    let mut edits = Vec::new();
+    for (port, forward, kind, flags) in SERVICES {
+        for proto in [proto::TCP, proto::UDP] {
+            let key = key(proto, port);
+            edits.push(Edit::AddService(ServiceSettings {
+                key,
+                sched: kind.name().into(),
+                flags,
+                persist_secs: if flags != 0 { 300 } else { 0 },
+                netmask: Ipv4Addr::BROADCAST.into(),
+                engine: None,
+            }));
+            for (n, weight, u_threshold) in servers(port) {
+                let dest = Dest {
+                    addr: server(n).into(),
+                    family: Family::V4,
+                    port: Be16::new(server_port(port, forward)),
+                    forward,
+                    weight,
+                    last_weight: weight,
+                    u_threshold,
+                    l_threshold: 0,
+                    tunnel: Tunnel::default(),
+                };
+                edits.push(Edit::AddDest(key, dest));
+            }
+        }
+    }
+    edits
+}
+
+/// A director in the kernel, in the namespace of this thread, with neighbours that are known.
+fn director() -> Director {
+    // Without IPv6 nothing moves on the link but what the tests send.
+    std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
+    common::ip("link add v0 type veth peer name v1");
+    common::ip("link set lo up");
+    common::ip("addr add 10.0.2.1/24 dev v0");
+    common::ip("addr add 10.0.1.1/24 dev v0");
+    common::ip("link set v0 up");
+    common::ip("link set v1 up");
+    std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+    let neighbours = (11..=13).map(|n| format!("10.0.2.{n}")).chain((100..=250).map(|n| format!("10.0.1.{n}")));
+    let lines: Vec<_> =
+        neighbours.map(|ip| format!("neigh add {ip} lladdr 02:00:00:00:09:09 dev v0 nud permanent\n")).collect();
+    common::ip_batch(&lines.concat());
+    let mut director = Director::open_with(&LIMITS).unwrap();
+    director.update(&edits()).unwrap();
+    director
+}
+
+/// A frame as the loopback device would take it for its own: test runs come in through it.
+fn to_loopback(frame: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    if frame.len() >= 6 && frame[0] & 1 == 0 {
+        frame[..6].fill(0);
+    }
+    frame
+}
+
+fn run(director: &Director, road: Road, frame: &[u8]) -> Fate {
+    let frame = to_loopback(frame);
+    if road == Road::Both {
+        let xdp = director.test_run(Hook::Xdp, &frame, 1).unwrap();
+        match xdp.code {
+            XDP_TX | XDP_REDIRECT => return (Outcome::Forwarded, Some(xdp.packet[L3..].to_vec())),
+            XDP_DROP => return (Outcome::Dropped, None),
+            XDP_PASS => assert_eq!(xdp.packet, frame, "a packet that XDP leaves is as it came"),
+            code => panic!("XDP code {code}"),
+        }
+    }
+    let tc = director.test_run(Hook::Tc, &frame, 1).unwrap();
+    match tc.code {
+        TC_ACT_REDIRECT => (Outcome::Forwarded, Some(tc.packet[L3..].to_vec())),
+        TC_ACT_SHOT => (Outcome::Dropped, None),
+        TC_ACT_UNSPEC => {
+            assert_eq!(tc.packet, frame, "a packet that passes is as it came");
+            (Outcome::Passed, None)
+        }
+        code => panic!("TC code {code}"),
+    }
+}
+
+/// What the model says, in the same terms: an answer leaves like a forwarded packet.
+fn expected(model: &Model, frame: &[u8]) -> (Reason, Fate) {
+    let (reason, out) = model.packet(frame);
+    let out = out.map(|out| out[L3..].to_vec());
+    let end = match (reason.outcome(), out) {
+        (Outcome::Answered, Some(out)) => (Outcome::Forwarded, Some(out)),
+        (Outcome::Answered, None) => (Outcome::Dropped, None),
+        (outcome, out) => (outcome, out),
+    };
+    (reason, end)
+}
+
+fn syn(port: u16, to: u16) -> Vec<u8> {
+    frames::tcp((Ipv4Addr::new(10, 0, 1, 100), port), (VIP, to), SYN, &Shape::default())
+}
+
+/// The table of cases: name, frame, and the reason it must end with. Cases build on the connections of those before.
+fn cases() -> Vec<(&'static str, Vec<u8>, Reason)> {
+    let client = |port| (Ipv4Addr::new(10, 0, 1, 100), port);
+    let vip = |port| (VIP, port);
+    let plain = Shape::default();
+    let tcp = |from: End, to: End, flags| frames::tcp(from, to, flags, &plain);
+    let big = |payload, frag| Shape { payload: vec![0x61; payload], frag, ..Shape::default() };
+    let ttl = |ttl| Shape { ttl, ..Shape::default() };
+    let options = Shape { options: vec![1, 1, 1, 1, 0x94, 4, 0, 0], ..Shape::default() };
+    let reply_from = |n, port| (server(n), port);
+    let error =
+        |from, to, kind, code, about: &[u8], quote| frames::icmp_error(from, to, kind, code, &about[L3..], quote);
+    let to_client = tcp(vip(80), client(4000), ACK);
+    let to_server = tcp(client(4000), reply_from(3, 8080), ACK);
+    let router = Ipv4Addr::new(10, 0, 1, 254);
+    let zero_sum = Shape { no_checksum: true, ..Shape::default() };
+    let congested = Shape { tos: 3, frag: 0, ..Shape::default() };
+    let group = {
+        let mut frame = syn(4100, 80);
+        frame[0] = 1;
+        frame
+    };
+    let v6 = {
+        let mut frame = syn(4100, 80);
+        frame[12..14].copy_from_slice(&[0x86, 0xdd]);
+        frame
+    };
+    let cut = |len: usize| syn(4100, 80)[..len].to_vec();
+    let mut wrong = tcp(client(4000), vip(80), ACK);
+    wrong[50] ^= 0x55;
+    vec![
+        ("NAT: a SYN", syn(4000, 80), Reason::NatIn),
+        ("NAT: the reply", tcp(reply_from(3, 8080), client(4000), SYN | ACK), Reason::NatOut),
+        ("NAT: an acknowledgment", tcp(client(4000), vip(80), ACK), Reason::NatIn),
+        ("NAT: data", frames::tcp(client(4000), vip(80), ACK | 8, &big(1000, 0x4000)), Reason::NatIn),
+        ("NAT: a wrong checksum stays wrong", wrong, Reason::NatIn),
+        ("NAT: IP options", frames::tcp(client(4000), vip(80), ACK, &options), Reason::NatIn),
+        ("NAT: UDP", frames::udp(client(5000), vip(80), &plain), Reason::NatIn),
+        ("NAT: UDP without checksum", frames::udp(client(5001), vip(80), &zero_sum), Reason::NatIn),
+        ("NAT: a UDP reply", frames::udp(reply_from(3, 8080), client(5000), &plain), Reason::NatOut),
+        ("NAT: another server", syn(4001, 80), Reason::NatIn),
+        ("NAT: fragmentation needed about a reply", error(router, VIP, 3, 4, &to_client, 28), Reason::IcmpRelated),
+        ("NAT: the same with all quoted", error(router, VIP, 3, 4, &to_client, 500), Reason::IcmpRelated),
+        ("NAT: time exceeded", error(router, VIP, 11, 0, &to_client, 28), Reason::IcmpRelated),
+        (
+            "NAT: port unreachable by the server",
+            error(server(3), client(0).0, 3, 3, &to_server, 28),
+            Reason::IcmpRelated,
+        ),
+        ("ICMP: parameter problem", error(router, VIP, 12, 0, &to_client, 28), Reason::NotBalanced),
+        ("ICMP: about a stranger", error(router, VIP, 3, 4, &syn(9, 9), 28), Reason::IcmpUnrelated),
+        ("ICMP: quotes too little", error(router, VIP, 3, 4, &to_client, 20), Reason::Malformed),
+        ("DR: a SYN", syn(4000, 81), Reason::Dr),
+        ("DR: options", frames::tcp(client(4000), vip(81), ACK, &options), Reason::Dr),
+        ("DR: UDP", frames::udp(client(5000), vip(81), &plain), Reason::Dr),
+        ("DR: full size", frames::udp(client(5000), vip(81), &big(1472, 0x4000)), Reason::Dr),
+        ("DR: an error about a reply", error(router, VIP, 3, 4, &tcp(vip(81), client(4000), ACK), 28), Reason::Dr),
+        ("TUN: a SYN", syn(4000, 82), Reason::Tun),
+        ("TUN: no DF, congestion", frames::udp(client(5000), vip(82), &congested), Reason::Tun),
+        ("TUN: just fits", frames::udp(client(5000), vip(82), &big(1452, 0x4000)), Reason::Tun),
+        ("TUN: too big", frames::udp(client(5000), vip(82), &big(1453, 0x4000)), Reason::FragNeeded),
+        ("TUN: too big, odd", frames::udp(client(5000), vip(82), &big(1471, 0x4000)), Reason::FragNeeded),
+        ("TUN: too big, may be fragmented", frames::udp(client(5000), vip(82), &big(1472, 0)), Reason::TooBig),
+        ("TUN: an error about a reply", error(router, VIP, 3, 4, &tcp(vip(82), client(4000), ACK), 28), Reason::Tun),
+        ("persistence: the first", syn(4000, 83), Reason::NatIn),
+        ("persistence: again", syn(4001, 83), Reason::NatIn),
+        ("persistence: UDP apart", frames::udp(client(5000), vip(83), &plain), Reason::NatIn),
+        ("threshold: 1", syn(4000, 84), Reason::NatIn),
+        ("threshold: 2", syn(4001, 84), Reason::NatIn),
+        ("threshold: 3", syn(4002, 84), Reason::NatIn),
+        ("threshold: 4", syn(4003, 84), Reason::NatIn),
+        ("threshold: nobody left", syn(4004, 84), Reason::NoDestination),
+        ("nobody at all", syn(4000, 85), Reason::NoDestination),
+        ("nobody at all, odd length", frames::udp(client(1), vip(85), &big(33, 0)), Reason::NoDestination),
+        ("nobody at all, long", frames::udp(client(1), vip(85), &big(1400, 0)), Reason::NoDestination),
+        ("TTL 1, new", frames::tcp(client(4200), vip(80), SYN, &ttl(1)), Reason::TtlExceeded),
+        ("TTL 1, known", frames::tcp(client(4000), vip(80), ACK, &ttl(1)), Reason::TtlExceeded),
+        ("TTL 2", frames::tcp(client(4000), vip(80), ACK, &ttl(2)), Reason::NatIn),
+        ("TTL 1, a reply", frames::tcp(reply_from(3, 8080), client(4000), ACK, &ttl(1)), Reason::TtlExceeded),
+        ("no service", syn(4000, 90), Reason::NoService),
+        ("no connection", tcp(client(4300), vip(80), ACK), Reason::NoConnection),
+        ("FTP data", tcp(client(20), vip(80), SYN), Reason::NoConnection),
+        ("reset", tcp(client(4000), vip(80), RST), Reason::NatIn),
+        ("reuse after the reset", syn(4000, 80), Reason::NatIn),
+        ("a fragment", frames::udp(client(5000), vip(80), &big(100, 0x2000)), Reason::Fragment),
+        ("a later fragment", frames::udp(client(5000), vip(80), &big(100, 0x0010)), Reason::Fragment),
+        ("another protocol", frames::ip(client(0).0, VIP, 47, b"gre", &plain), Reason::NotBalanced),
+        ("IPv6", v6, Reason::NotBalanced),
+        ("a group's frame", group, Reason::NotForUs),
+        ("cut in TCP", cut(50), Reason::Malformed),
+        ("both FINs", tcp(client(4001), vip(80), FIN | ACK), Reason::NatIn),
+    ]
+}
+
+fn table(road: Road) {
+    in_namespace(move || {
+        let (director, model) = (director(), model());
+        for (name, frame, reason) in cases() {
+            let before: BTreeMap<_, _> = counters(&director);
+            let (said, expected) = expected(&model, &frame);
+            assert_eq!(said, reason, "{name}: in memory");
+            assert_eq!(run(&director, road, &frame), expected, "{name}: in the kernel");
+            let after = counters(&director);
+            let counted: Vec<_> = after.iter().filter(|(r, n)| before[*r] != **n).map(|(r, _)| r.as_str()).collect();
+            assert_eq!(counted, [reason.label()], "{name}: counted as");
+        }
+        assert_same_counts(&model);
+    });
+}
+
+/// All counters but that of packets left by XDP to TC.
+fn counters(director: &Director) -> BTreeMap<String, u64> {
+    let reasons = director.reasons().unwrap().into_iter().filter(|(reason, _)| *reason != Reason::Deferred);
+    reasons.map(|(reason, n)| (reason.label().to_string(), n)).collect()
+}
+
+/// Packets, bytes and connections at every destination.
+fn assert_same_counts(model: &Model) {
+    let mut reopened = Director::existing().unwrap().unwrap();
+    let listing = reopened.listing().unwrap();
+    let counters = model.counters.borrow();
+    for (id, service) in model.services.iter().enumerate() {
+        let listed = listing.services.iter().find(|s| s.service.key == service.key).unwrap();
+        assert_eq!(listed.counters, counters.0.get(&(id as u32)).copied().unwrap_or_default(), "{:?}", service.key);
+        for dest in &listed.dests {
+            let (n, ours) =
+                (0u32..).zip(&model.dests).find(|(_, d)| d.service == id as u32 && d.addr == dest.dest.addr).unwrap();
+            assert_eq!(dest.counters, counters.1.get(&n).copied().unwrap_or_default(), "{:?}", dest.dest.addr);
+            let here = (dest.active, dest.inactive, dest.persist);
+            assert_eq!(here, (ours.active.get(), ours.inactive.get(), ours.persist.get()), "{:?}", dest.dest.addr);
+        }
+    }
+}
+
+#[test]
+fn the_table_of_packets_at_tc() {
+    table(Road::Tc);
+}
+
+#[test]
+fn the_table_of_packets_at_xdp_and_tc() {
+    table(Road::Both);
+}
+
+/// A small generator: the same numbers each time, so that a failure can be run again.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    /// A frame that is right, nearly right, cut short, drawn out, or noise. `round` keeps connections of one round apart from
+    /// those of others, so that none grows old enough to expire.
+    fn frame(&mut self, round: u64) -> Vec<u8> {
+        loop {
+            let frame = self.any_frame(round);
+            if is_runnable(&frame) {
+                return frame;
+            }
+        }
+    }
+
+    fn any_frame(&mut self, round: u64) -> Vec<u8> {
+        let client = (Ipv4Addr::new(10, 0, 1, 100 + (round % 150) as u8), 1024 + self.below(20) as u16);
+        let port = 80 + self.below(7) as u16;
+        let behind = (server(1 + self.below(3) as u8), 8000 + port);
+        let shape = Shape {
+            ttl: [1, 2, 64, 64, 64, 64, 64, 255][self.below(8) as usize],
+            tos: self.below(4) as u8,
+            id: self.next() as u16,
+            frag: [0x4000, 0x4000, 0x4000, 0, 0, 0x2000, 0x00ff][self.below(7) as usize],
+            options: vec![1; 4 * [0, 0, 0, 0, 1, 5, 10][self.below(7) as usize]],
+            payload: vec![self.next() as u8; [0, 1, 7, 100, 1400, 1472][self.below(6) as usize]],
+            no_checksum: self.below(4) == 0,
+        };
+        let flags = [SYN, SYN, ACK, ACK, FIN | ACK, RST, SYN | ACK, 0, self.next() as u8][self.below(9) as usize];
+        let mut frame = match self.below(8) {
+            0..3 => frames::tcp(client, (VIP, port), flags, &shape),
+            3 => frames::tcp(behind, client, flags, &shape),
+            4 => frames::udp(client, (VIP, port), &shape),
+            5 => frames::udp(behind, client, &shape),
+            6 => {
+                let about = frames::tcp((VIP, port), client, ACK, &shape);
+                let quote = [8, 20, 27, 28, 40, 600][self.below(6) as usize];
+                let kind = [3, 4, 11, 12, 8][self.below(5) as usize];
+                frames::icmp_error(Ipv4Addr::new(10, 0, 1, 254), VIP, kind, 4, &about[L3..], quote)
+            }
+            _ => (0..15 + self.below(200)).map(|_| self.next() as u8).collect(),
+        };
+        match self.below(6) {
+            0 => {
+                for _ in 0..1 + self.below(4) {
+                    let at = self.below(frame.len().min(90) as u64) as usize;
+                    frame[at] = self.next() as u8;
+                }
+            }
+            1 => frame.truncate(L3 + 1 + self.below(frame.len() as u64 - L3 as u64) as usize),
+            2 => frame.extend((0..self.below(600)).map(|_| 0u8)),
+            _ => {}
+        }
+        frame
+    }
+}
+
+/// Test runs at TC refuse frames that are shorter than the network header that they announce.
+fn is_runnable(frame: &[u8]) -> bool {
+    let network = match frame[12..14] {
+        [0x08, 0x00] => 20,
+        [0x86, 0xdd] => 40,
+        _ => 1,
+    };
+    frame.len() >= L3 + network
+}
+
+/// Answers are limited in number; the rounds pause for the limiter rather than compare what it swallows.
+const PER_ROUND: u64 = 500;
+
+fn noise(road: Road, packets: u64) {
+    in_namespace(move || {
+        let (director, model) = (director(), model());
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let mut limited = 0;
+        for n in 0..packets {
+            let frame = random.frame(n / PER_ROUND);
+            let (reason, expected) = expected(&model, &frame);
+            let got = run(&director, road, &frame);
+            if reason.outcome() == Outcome::Answered && got.0 == Outcome::Dropped {
+                limited += 1;
+                continue;
+            }
+            assert_eq!(got, expected, "packet {n}: {reason:?}\n{frame:02x?}");
+        }
+        let counted: u64 = counters(&director).values().sum();
+        assert_eq!(counted, packets, "each packet is counted under one reason");
+        println!("{packets} packets, {limited} answers left out by the limiter");
+    });
+}
+
+#[test]
+fn a_hundred_thousand_generated_packets_at_tc() {
+    noise(Road::Tc, 100_000);
+}
+
+#[test]
+fn a_hundred_thousand_generated_packets_at_xdp_and_tc() {
+    noise(Road::Both, 100_000);
+}
