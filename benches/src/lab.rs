@@ -1,7 +1,7 @@
 //! A director in a network namespace of its own, and the programs that present packets to it.
 
 use anyhow::{Context, Result, ensure};
-use aya::maps::{Array, ProgramArray};
+use aya::maps::{Array, HashMap, ProgramArray};
 use aya::programs::{ProgramFd, ProgramInfo, TestRun, TestRunOptions};
 use aya::{Ebpf, Pod};
 use nix::sched::{CloneFlags, sched_setaffinity, unshare};
@@ -16,6 +16,11 @@ use std::process::Command;
 
 /// The virtual address.
 pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
+
+/// Codes of packets that were sent on: `XDP_TX`, `XDP_REDIRECT`.
+const SENT_XDP: &[u32] = &[3, 4];
+/// `TC_ACT_REDIRECT`.
+const SENT_TC: &[u32] = &[7];
 
 const LIMITS: Limits = Limits { conns: 1 << 20, services: 64, dests: 512 };
 
@@ -144,7 +149,28 @@ impl Lab {
         };
         let shape = rvs_core::frames::Shape { payload: vec![0; 10], ..Default::default() };
         let frame = rvs_core::frames::tcp((VIP, 1), (VIP, 9), 0, &shape);
-        self.present(place, fd, &frame, repeat, None)
+        self.present(place, (fd, if place == Place::Tc { &[2] } else { &[1] }), &frame, repeat, None)
+    }
+
+    /// Nanoseconds of a packet through the bare balancer at XDP, restoring included.
+    pub(crate) fn bare(&mut self, method: Method, frame: &[u8], repeat: u32) -> Result<u32> {
+        let mut flows: HashMap<_, [u8; 16], [u8; 40]> =
+            HashMap::try_from(self.bench.map_mut("BARE_FLOWS").context("no bare flows")?)?;
+        let mut key = [0; 16];
+        key[..12].copy_from_slice(&frame[26..38]);
+        key[12] = 6;
+        let mut target = [0; 40];
+        target[..4].copy_from_slice(&Ipv4Addr::new(10, 0, 2, 11).octets());
+        target[4..8].copy_from_slice(&Ipv4Addr::new(10, 0, 2, 1).octets());
+        target[8..10].copy_from_slice(&method.port().to_be_bytes());
+        target[10..12].copy_from_slice(&(method.forward() as u16).to_ne_bytes());
+        target[24..28].copy_from_slice(&1u32.to_ne_bytes());
+        flows.insert(key, target, 0)?;
+        let fd = match self.bench.program("bare_xdp").context("the bench object lacks a program")? {
+            aya::programs::Program::Xdp(program) => program.fd()?.try_clone()?,
+            _ => anyhow::bail!("bare_xdp is of an unexpected type"),
+        };
+        self.present(Place::Xdp, (fd, SENT_XDP), frame, repeat, None)
     }
 
     /// Nanoseconds of a packet through the director, restoring included. `flows`: mask and first of the clients that take
@@ -152,13 +178,13 @@ impl Lab {
     pub(crate) fn run(&mut self, place: Place, frame: &[u8], repeat: u32, flows: Option<(u32, u32)>) -> Result<u32> {
         let hook = if place == Place::Tc { Hook::Tc } else { Hook::Xdp };
         let fd = ProgramInfo::from_pin(self.director.program_pin(hook))?.fd()?;
-        self.present(place, fd, frame, repeat, flows)
+        self.present(place, (fd, if place == Place::Tc { SENT_TC } else { SENT_XDP }), frame, repeat, flows)
     }
 
     fn present(
         &mut self,
         place: Place,
-        next: ProgramFd,
+        (next, codes): (ProgramFd, &[u32]),
         frame: &[u8],
         repeat: u32,
         flows: Option<(u32, u32)>,
@@ -180,8 +206,19 @@ impl Lab {
             aya::programs::Program::SchedClassifier(program) => program.test_run(options)?,
             _ => anyhow::bail!("{entry} is of an unexpected type"),
         };
-        ensure!(run.return_value != 0 && run.return_value != u32::MAX, "{entry}: the packet could not be restored");
+        ensure!(
+            codes.contains(&run.return_value),
+            "{entry}: the packet ended with code {} instead of {codes:?}",
+            run.return_value
+        );
         Ok(run.duration.as_nanos() as u32)
+    }
+
+    /// How packets ended so far, for errors.
+    pub(crate) fn reasons(&self) -> String {
+        let reasons = self.director.reasons().unwrap_or_default();
+        let some = reasons.iter().filter(|(_, n)| *n > 0).map(|(reason, n)| format!("{} {n}", reason.label()));
+        some.collect::<Vec<_>>().join(", ")
     }
 
     /// Ends all connections: their timeouts are short, the sweeper does the rest.

@@ -133,7 +133,9 @@ impl Home {
     /// Makes the directory: `fill` pins everything into a home that has no name yet. The lock must be held.
     pub(crate) fn create(&self, fill: impl FnOnce(&Self) -> Result<(), Error>) -> Result<(), Error> {
         self.remove()?;
-        let place = Place::open(true)?.ok_or_else(|| Error::State("/run/rvs has disappeared".into()))?;
+        // Not opened again: where mounts propagate, that could find another mount of the file system, and renaming across
+        // mounts is not allowed.
+        let place = self.place.try_clone().map_err(|error| failed("opening /run/rvs again", error))?;
         let unborn = Self { place, name: format!("new-{}", self.name), inode: self.inode };
         unborn.remove()?;
         fs::create_dir(unborn.dir())

@@ -62,6 +62,11 @@ impl Place {
         Ok(mounted.then_some(Self { run, bpf }))
     }
 
+    /// The same directories, on the same mounts.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { run: self.run.try_clone()?, bpf: self.bpf.try_clone()? })
+    }
+
     /// Path of the bpf file system, valid in this process.
     pub(crate) fn bpf(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.bpf.as_raw_fd()))

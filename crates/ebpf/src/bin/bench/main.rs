@@ -3,6 +3,8 @@
 #![no_std]
 #![no_main]
 
+mod bare;
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{bpf_adj_room_mode::BPF_ADJ_ROOM_MAC, xdp_action};
 use aya_ebpf::btf_maps::{Array, PerCpuArray, ProgramArray};
