@@ -7,7 +7,7 @@ use aya::{Ebpf, Pod};
 use nix::sched::{CloneFlags, sched_setaffinity, unshare};
 use rvs_core::abi::{Forward, ServiceKey};
 use rvs_dataplane::Dataplane;
-use rvs_dataplane::kernel::{Director, Hook};
+use rvs_dataplane::kernel::{Director, Hook, Mode};
 use rvs_dataplane::limits::Limits;
 use rvs_intent::{Dest, Edit, ServiceSettings, Timeouts, Tunnel};
 use rvs_wire::{Be16, Family};
@@ -121,6 +121,7 @@ impl Lab {
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
         let mut director = Director::open_with(&LIMITS)?;
         director.update(&edits()).map_err(|error| anyhow::anyhow!("{error}"))?;
+        director.attach("v0", Mode::Xdp)?;
         let object = std::env::var("RVS_BENCH_OBJECT").unwrap_or_else(|_| "target/bpf/bench.o".into());
         let mut bench =
             Ebpf::load_file(&object).with_context(|| format!("loading {object}; run `cargo xtask build`"))?;

@@ -503,8 +503,10 @@ pub struct Hop {
     pub family: u8,
     /// 1: the MAC addresses are good.
     pub resolved: u8,
+    /// 1: the way out takes frames from XDP.
+    pub xdp: u8,
     /// Zero.
-    pub pad: u16,
+    pub pad: u8,
 }
 
 /// Of two slots, the index of the one that holds in `generation`, if any does.

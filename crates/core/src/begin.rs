@@ -1,6 +1,7 @@
 //! How a connection begins: a service, a persistence template or a scheduler's choice, a record, two entries in the table.
 
 use crate::abi::{Conn, ConnId, DestState, FlowKey, Forward, ListEntry, ServiceId, TEMPLATE_FAMILY, conn_flags, flags};
+use crate::conn::table::Entered;
 use crate::conn::{Direction, life, table, tcp, udp};
 use crate::decide::{answer, forwarded, timeout_ms};
 use crate::flow::Flow;
@@ -34,7 +35,7 @@ pub trait Stages: Tables + Sized {
 
     /// See [`create`].
     #[inline(always)]
-    fn create(&self, flow: &Flow, service: ServiceId, choice: Choice) -> Option<ConnId> {
+    fn create(&self, flow: &Flow, service: ServiceId, choice: Choice) -> Result<ConnId, Reason> {
         create(self, flow, service, choice)
     }
 }
@@ -70,8 +71,11 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     if entry.forward == Forward::Local as u8 {
         return Reason::LocalNode;
     }
-    let created = tables.create(flow, found.id, choice).and_then(|id| tables.conn(id));
-    let Some(conn) = created else { return Reason::TableFull };
+    let id = match tables.create(flow, found.id, choice) {
+        Ok(id) => id,
+        Err(reason) => return reason,
+    };
+    let Some(conn) = tables.conn(id) else { return Reason::TableFull };
     plan.set(conn, Direction::In);
     tables.count(found.id, plan.dest, Count::Conn);
     if !tables.can_send(plan, flow.len) {
@@ -79,7 +83,7 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
         return Reason::Deferred;
     }
     tables.count(found.id, plan.dest, Count::In(flow.len));
-    conn.in_pkts.set(1);
+    conn.in_pkts.set(conn.in_pkts.get().wrapping_add(1));
     forwarded(flow, plan)
 }
 
@@ -95,12 +99,14 @@ fn choose<T: Stages>(tables: &T, flow: &Flow, found: &Found<'_>) -> Result<Choic
     if !service::unchanged(tables, found) {
         return Err(Reason::ConfigRace);
     }
-    let control = if persistent {
-        tables.create_template(flow, found, entry).ok_or(Reason::TableFull)?.wrapping_add(1)
-    } else {
-        0
-    };
-    Ok(Choice { entry, control })
+    if !persistent {
+        return Ok(Choice { entry, control: 0 });
+    }
+    match tables.create_template(flow, found, entry) {
+        Some(id) => Ok(Choice { entry, control: id.wrapping_add(1) }),
+        // Another CPU made it at the same time, or the table is full.
+        None => tables.find_template(flow, found).ok_or(Reason::TableFull),
+    }
 }
 
 /// Finds a client's template, and restarts its timer. One whose time is up or whose destination is gone is ended.
@@ -148,7 +154,7 @@ fn template_entry<T: Tables>(tables: &T, template: &Conn) -> Option<u32> {
     (current && dest.state.get() == DestState::Live as u8).then_some(index)
 }
 
-/// Makes a client's template. `None`: the table is full.
+/// Makes a client's template. `None`: the table is full, or another CPU was faster.
 #[inline(always)]
 pub fn create_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, entry: u32) -> Option<ConnId> {
     let now = tables.now();
@@ -165,20 +171,26 @@ pub fn create_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, en
     serve(conn, found.id, entry);
     life::refresh(conn, now, found.slot.persist_secs.wrapping_mul(1000));
     let flags = conn_flags::LIVE | conn_flags::TEMPLATE;
-    enter_table(tables, id, conn, flags).then_some(id)
+    match enter_table(tables, id, conn, flags) {
+        Entered::Done => Some(id),
+        Entered::Full | Entered::Taken => None,
+    }
 }
 
-/// Makes a connection: its record, its entries in the table, its count at its destination. `None`: the table is full.
+/// Makes a connection: its record, its entries in the table, its count at its destination.
+///
+/// # Errors
+/// The table is full, the configuration changed on the way, or another CPU was faster.
 #[inline(always)]
-pub fn create<T: Tables>(tables: &T, flow: &Flow, service: ServiceId, choice: Choice) -> Option<ConnId> {
+pub fn create<T: Tables>(tables: &T, flow: &Flow, service: ServiceId, choice: Choice) -> Result<ConnId, Reason> {
     let now = tables.now();
-    let entry = tables.list_entry(choice.entry)?;
-    let dest = tables.dest(entry.dest)?;
-    let id = tables.alloc_conn()?;
-    let conn = tables.conn(id)?;
+    let entry = tables.list_entry(choice.entry).ok_or(Reason::ConfigRace)?;
+    let dest = tables.dest(entry.dest).ok_or(Reason::ConfigRace)?;
+    let id = tables.alloc_conn().ok_or(Reason::TableFull)?;
+    let conn = tables.conn(id).ok_or(Reason::TableFull)?;
     identify(conn, &flow.key, table::hash(&flow.key, tables.hash_seed()));
     // A service of all ports keeps the client's choice of port.
-    let all_ports = tables.service(service)?.key.port == Be16::ZERO;
+    let all_ports = tables.service(service).ok_or(Reason::ConfigRace)?.key.port == Be16::ZERO;
     let dport = if all_ports || dest.port == Be16::ZERO { flow.key.dport } else { dest.port };
     conn.daddr.set(dest.addr);
     conn.dport.set(dport);
@@ -193,15 +205,20 @@ pub fn create<T: Tables>(tables: &T, flow: &Flow, service: ServiceId, choice: Ch
     conn.state.set(state);
     conn.control.set(choice.control);
     life::refresh(conn, now, timeout_ms(tables, flow.proto, state));
-    if !enter_table(tables, id, conn, flags) {
-        return None;
+    match enter_table(tables, id, conn, flags) {
+        Entered::Done => {}
+        Entered::Full => return Err(Reason::TableFull),
+        Entered::Taken => return Err(Reason::LostRace),
     }
     if choice.control != 0
         && let Some(template) = tables.conn(choice.control.wrapping_sub(1))
     {
         tables.add(&template.controlled, 1);
     }
-    (!masq || enter_reverse(tables, id, conn)).then_some(id)
+    if masq && !enter_reverse(tables, id, conn) {
+        return Err(Reason::TableFull);
+    }
+    Ok(id)
 }
 
 /// The state that the first packet leads to.
@@ -243,18 +260,17 @@ fn serve(conn: &Conn, service: ServiceId, entry: &ListEntry) {
     conn.tun_port.set(entry.tun_port);
 }
 
-/// Enters a finished record under its client's key and counts it; gives it back when there is no room.
+/// Enters a finished record under its client's key and counts it; gives it back when it does not get in.
 #[inline(always)]
-fn enter_table<T: Tables>(tables: &T, id: ConnId, conn: &Conn, flags: u8) -> bool {
+fn enter_table<T: Tables>(tables: &T, id: ConnId, conn: &Conn, flags: u8) -> Entered {
     conn.flags.set(flags);
-    if !table::insert(tables, conn.hash.get(), Direction::In, id) {
+    let entered = table::insert(tables, conn.hash.get(), Direction::In, id);
+    if entered != Entered::Done {
         life::discard(conn, tables.now());
-        return false;
-    }
-    if let Some(dest) = tables.dest(conn.dest.get()) {
+    } else if let Some(dest) = tables.dest(conn.dest.get()) {
         life::bind(tables, dest, flags);
     }
-    true
+    entered
 }
 
 /// Enters a connection under its real server's key, too; ends it when there is no room.
@@ -279,7 +295,7 @@ fn enter_reverse<T: Tables>(tables: &T, id: ConnId, conn: &Conn) -> bool {
         table::remove(tables, hash, Direction::Out, older.id);
         older.conn.rev_hash.set(0);
     }
-    if !table::insert(tables, hash, Direction::Out, id) {
+    if table::insert(tables, hash, Direction::Out, id) != Entered::Done {
         life::expire(tables, id, conn, tables.now(), true);
         return false;
     }

@@ -25,7 +25,10 @@ use rvs_wire::tcp::SYN;
 /// Decides a packet. `plan` is filled when it is forwarded.
 #[inline(always)]
 pub fn decide<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
-    known(tables, flow, plan).unwrap_or_else(|| begin(tables, flow, plan))
+    match known(tables, flow, plan).unwrap_or_else(|| begin(tables, flow, plan)) {
+        Reason::LostRace => known(tables, flow, plan).unwrap_or(Reason::LostRace),
+        reason => reason,
+    }
 }
 
 /// Decides a packet of a connection that is in the table; `None` when there is none.

@@ -381,6 +381,33 @@ proptest! {
 }
 
 #[test]
+fn a_connection_is_entered_once() {
+    use crate::conn::Direction;
+    use crate::conn::table::{Entered, insert, remove};
+    let model = director(Forward::Masq);
+    let hash = 0x1234_5678_9abc_def1;
+    assert_eq!(insert(&model, hash, Direction::In, 7), Entered::Done);
+    assert_eq!(insert(&model, hash, Direction::In, 8), Entered::Taken, "another CPU was faster");
+    assert_eq!(insert(&model, hash, Direction::Out, 8), Entered::Done, "the other side's key is another");
+    remove(&model, hash, Direction::In, 7);
+    assert_eq!(insert(&model, hash, Direction::In, 8), Entered::Done);
+}
+
+#[test]
+fn both_buckets_fill_before_the_table_is_full() {
+    use crate::conn::Direction;
+    use crate::conn::table::{Entered, buckets, insert};
+    let model = director(Forward::Masq);
+    let [first, second] = buckets(0x1234_5678_9abc_def1, 63);
+    assert_ne!(first, second);
+    // Hashes of the same two buckets: bits that choose neither of them differ.
+    let same = (0u64..).map(|n| 0x1234_5678_9abc_def1 ^ (n << 55)).filter(|hash| buckets(*hash, 63) == [first, second]);
+    let entered: Vec<_> = same.take(15).zip(0..).map(|(hash, id)| insert(&model, hash, Direction::In, id)).collect();
+    assert_eq!(entered[..14], [Entered::Done; 14]);
+    assert_eq!(entered[14], Entered::Full);
+}
+
+#[test]
 fn timeouts_are_those_of_ipvs() {
     let model = director(Forward::Masq);
     model.packet(&segment(4000, SYN));

@@ -122,6 +122,8 @@ reasons! {
     AnswerLimited = 30, "answer_limited", Dropped;
     /// TTL at its end, of an ICMP error, which is never answered by another.
     TtlExceededSilent = 31, "ttl_exceeded_silent", Dropped;
+    /// Another CPU began the same connection at the same moment, and it was over before this packet could join it.
+    LostRace = 32, "lost_race", Dropped;
     /// No destination is available: ICMP port unreachable.
     NoDestination = 40, "no_destination", Answered;
     /// TTL at its end: ICMP time exceeded.

@@ -11,7 +11,7 @@ use rvs_core::model::{Model, Server};
 use rvs_core::sched::Kind;
 use rvs_core::verdict::{Outcome, Reason};
 use rvs_dataplane::Dataplane;
-use rvs_dataplane::kernel::{Director, Hook};
+use rvs_dataplane::kernel::{Director, Hook, Mode};
 use rvs_dataplane::limits::Limits;
 use rvs_intent::{Dest, Edit, ServiceSettings, Tunnel};
 use rvs_wire::ipv4::proto;
@@ -147,6 +147,8 @@ fn director() -> Director {
     common::ip_batch(&lines.concat());
     let mut director = Director::open_with(&LIMITS).unwrap();
     director.update(&edits()).unwrap();
+    // XDP sends only out of interfaces that have it in their driver.
+    director.attach("v0", Mode::Xdp).unwrap();
     director
 }
 

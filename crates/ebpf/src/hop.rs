@@ -6,7 +6,7 @@
 //! it and keeps the packets until the answer comes. XDP only uses what TC found.
 
 use crate::access::Skb;
-use crate::maps::{DESTS, HOPS};
+use crate::maps::{DESTS, HOPS, XDP_PORTS};
 use crate::stage;
 use aya_ebpf::bindings::{
     BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
@@ -39,11 +39,12 @@ pub(crate) enum Way {
     Neighbour,
 }
 
-/// An entry that holds and has MAC addresses.
+/// An entry that XDP can send by: it holds, has MAC addresses, and leads out of an interface that takes frames from XDP. (A
+/// driver without a program of its own drops them without a word.)
 #[inline(always)]
 pub(crate) fn fresh(plan: &Plan, now: u64) -> Option<&'static Hop> {
     let hop = entry(plan)?;
-    (is_for(hop, plan) && hop.until > now && hop.resolved == 1).then_some(&*hop)
+    (is_for(hop, plan) && hop.until > now && hop.resolved == 1 && hop.xdp == 1).then_some(&*hop)
 }
 
 /// The next hop for a plan, looked up anew when the entry is too old. `None`: there is no way.
@@ -115,6 +116,7 @@ pub(crate) fn refresh(skb: Skb, plan: &Plan, now: u64) -> bool {
         smac: fib.smac,
         family: AF_INET,
         resolved: resolved as u8,
+        xdp: XDP_PORTS.get_ptr(&ifindex).is_some() as u8,
         pad: 0,
     };
     true

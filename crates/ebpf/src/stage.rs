@@ -73,18 +73,19 @@ extern "C" fn stage_create_template(flow: *const Flow, id: ServiceId, which: u32
     begin::create_template(&maps, flow, &found, entry).map_or(-1, i64::from)
 }
 
-/// Makes a connection to the destination in half of `choice`, under the template in the other; -1 when the table is full.
+/// Makes a connection to the destination in half of `choice`, under the template in the other: its number, or that of the
+/// reason why not, negative.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn stage_create(flow: *const Flow, id: ServiceId, now: u64, choice: u64) -> i64 {
     let maps = TcMaps::at(now);
     if flow.is_null() {
-        return -1;
+        return -(Reason::NoConfig as i64);
     }
     // SAFETY: as above.
     let flow = unsafe { &*flow };
     let choice = Choice { entry: (choice >> 32) as u32, control: choice as u32 };
-    begin::create(&maps, flow, id, choice).map_or(-1, i64::from)
+    begin::create(&maps, flow, id, choice).map_or_else(|reason| -(reason as i64), i64::from)
 }
 
 impl<const XDP: bool> Stages for Maps<XDP> {
@@ -102,9 +103,10 @@ impl<const XDP: bool> Stages for Maps<XDP> {
     }
 
     #[inline(always)]
-    fn create(&self, flow: &Flow, service: ServiceId, choice: Choice) -> Option<ConnId> {
+    fn create(&self, flow: &Flow, service: ServiceId, choice: Choice) -> Result<ConnId, Reason> {
         let packed = (choice.entry as u64) << 32 | choice.control as u64;
-        u32::try_from(stage_create(flow, service, self.now(), packed)).ok()
+        let made = stage_create(flow, service, self.now(), packed);
+        if made < 0 { Err(reason(made.wrapping_neg() as u32)) } else { Ok(made as ConnId) }
     }
 }
 
@@ -144,7 +146,15 @@ macro_rules! decision {
         #[inline(always)]
         pub(crate) fn $decide(packet: $access, flow: &mut Flow, plan: &mut Plan, now: u64) -> u32 {
             match $look(packet.0, flow, plan, now) {
-                UNKNOWN => $begin(flow, plan, now),
+                UNKNOWN => {}
+                number => return number,
+            }
+            const LOST: u32 = Reason::LostRace as u32;
+            match $begin(flow, plan, now) {
+                LOST => match $look(packet.0, flow, plan, now) {
+                    UNKNOWN => LOST,
+                    number => number,
+                },
                 number => number,
             }
         }

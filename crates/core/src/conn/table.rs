@@ -7,7 +7,7 @@
 //! A connection that real servers answer through us (NAT) has two entries, one for each side's key.
 
 use super::{Direction, Hit};
-use crate::abi::{BUCKET_SLOTS, Bucket, Conn, ConnId, FlowKey, conn_flags};
+use crate::abi::{Bucket, Conn, ConnId, FlowKey, conn_flags};
 use crate::tables::Tables;
 
 /// Hash of a key; never 0, which stands for "not entered".
@@ -101,21 +101,52 @@ fn find_in<'a, T: Tables>(tables: &'a T, bucket: u32, key: &FlowKey, hash: u64) 
     None
 }
 
-/// Enters a connection under a hash. `false`: both buckets are full.
-///
-/// Among the entries for the real server's side the newest wins: two virtual services can lead the same client port to the
-/// same server, whose answers then belong to the connection begun last.
+/// What became of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Entered {
+    /// It is in.
+    Done,
+    /// Both buckets are full.
+    Full,
+    /// There is one with the same tag: another CPU entered the same connection first.
+    Taken,
+}
+
+/// Enters a connection under a hash.
 #[inline(always)]
-pub fn insert<T: Tables>(tables: &T, hash: u64, direction: Direction, id: ConnId) -> bool {
+pub fn insert<T: Tables>(tables: &T, hash: u64, direction: Direction, id: ConnId) -> Entered {
     let [first, second] = buckets(hash, tables.bucket_mask());
     let entry = entry(hash, direction, id);
-    put(tables, first, entry) || put(tables, second, entry)
+    match put(tables, first, entry) {
+        Entered::Full => put(tables, second, entry),
+        other => other,
+    }
 }
 
 #[inline(always)]
-fn put<T: Tables>(tables: &T, bucket: u32, entry: u64) -> bool {
-    let Some(bucket) = tables.bucket(bucket) else { return false };
-    replace(tables, bucket, 0, entry)
+fn put<T: Tables>(tables: &T, bucket: u32, entry: u64) -> Entered {
+    let Some(bucket) = tables.bucket(bucket) else { return Entered::Full };
+    let mut same = 0;
+    let mut done = false;
+    tables.lock(bucket);
+    for slot in &bucket.slots {
+        // 1 when the tags are equal. By arithmetic, because each branch here doubles the verifier's work.
+        same |= ((slot.get() >> 32) ^ (entry >> 32)).wrapping_sub(1) >> 63;
+    }
+    if same == 0 {
+        for slot in &bucket.slots {
+            if !done && slot.get() == 0 {
+                slot.set(entry);
+                done = true;
+            }
+        }
+    }
+    tables.unlock(bucket);
+    match (same, done) {
+        (0, true) => Entered::Done,
+        (0, false) => Entered::Full,
+        _ => Entered::Taken,
+    }
 }
 
 /// Takes a connection's entry out.
@@ -125,21 +156,21 @@ pub fn remove<T: Tables>(tables: &T, hash: u64, direction: Direction, id: ConnId
     let entry = entry(hash, direction, id);
     for bucket in [first, second] {
         if let Some(bucket) = tables.bucket(bucket)
-            && replace(tables, bucket, entry, 0)
+            && clear(tables, bucket, entry)
         {
             return;
         }
     }
 }
 
-/// Under the lock, the first slot that holds `from` gets `to`.
+/// Under the lock, empties the slot that holds `entry`.
 #[inline(always)]
-fn replace<T: Tables>(tables: &T, bucket: &Bucket, from: u64, to: u64) -> bool {
+fn clear<T: Tables>(tables: &T, bucket: &Bucket, entry: u64) -> bool {
     let mut done = false;
     tables.lock(bucket);
-    for i in 0..BUCKET_SLOTS {
-        if !done && bucket.slots[i].get() == from {
-            bucket.slots[i].set(to);
+    for slot in &bucket.slots {
+        if slot.get() == entry {
+            slot.set(0);
             done = true;
         }
     }

@@ -8,6 +8,7 @@
 use super::home::Home;
 use super::links::{self, Interface};
 use super::load::programs;
+use super::map::Map;
 use super::mode::{Mode, Xdp, choose};
 use super::sys::{self, AttachType};
 use super::{failed, features};
@@ -116,6 +117,9 @@ fn vanished(home: &Home, attached: &[Attached]) -> Result<Vec<String>, Error> {
 pub(crate) fn cover(home: &Home) -> Result<(), Error> {
     let attached = attached(home)?;
     for pin in vanished(home, &attached)? {
+        if let Some(index) = pin.strip_prefix("xdp-").and_then(|index| index.parse().ok()) {
+            close_port(home, index)?;
+        }
         home.unpin(&pin)?;
     }
     for at in attached.iter().filter(|at| at.tc.is_none()) {
@@ -162,6 +166,7 @@ fn put(home: &Home, interface: &Interface, mode: Mode) -> Result<(), Error> {
     let xdp = choose(mode, interface, &links::driver(&interface.name)).map_err(Error::Unsupported)?;
     put_tc(home, interface, programs::TC)?;
     let pin = xdp_pin(interface.index);
+    close_port(home, interface.index)?;
     home.unpin(&pin)?;
     let flags = match xdp {
         Xdp::No => return Ok(()),
@@ -170,7 +175,10 @@ fn put(home: &Home, interface: &Interface, mode: Mode) -> Result<(), Error> {
     };
     let program = home.need(programs::XDP)?;
     match sys::link_create(program.as_fd(), interface.index, AttachType::Xdp, flags) {
-        Ok(link) => home.pin(&pin, link),
+        Ok(link) => {
+            home.pin(&pin, link)?;
+            if flags == XDP_NATIVE { open_port(home, interface.index) } else { Ok(()) }
+        }
         Err(_) if xdp == Xdp::Try => Ok(()),
         Err(error) => Err(failed(format!("attaching XDP ({mode}) to {}", interface.name), error)),
     }
@@ -234,8 +242,32 @@ fn filter(interface: &Interface) -> io::Result<SchedClassifierLink> {
     SchedClassifierLink::attached(&interface.name, TcAttachType::Ingress, PRIORITY, HANDLE, None)
 }
 
+/// The interfaces that XDP may send out of.
+fn ports(home: &Home) -> Result<Option<Map>, Error> {
+    // A real server's decapsulation has a home without it.
+    let Some(fd) = home.open("XDP_PORTS")? else { return Ok(None) };
+    Map::new(fd).map(Some).map_err(|error| failed("opening the map XDP_PORTS", error))
+}
+
+/// Lets XDP send out of an interface.
+fn open_port(home: &Home, index: u32) -> Result<(), Error> {
+    let Some(ports) = ports(home)? else { return Ok(()) };
+    let set = ports.update(&index.to_ne_bytes(), &1u32.to_ne_bytes());
+    set.map_err(|error| failed("opening an interface for XDP", error))
+}
+
+/// Ends it.
+fn close_port(home: &Home, index: u32) -> Result<(), Error> {
+    let Some(ports) = ports(home)? else { return Ok(()) };
+    match ports.remove(&index.to_ne_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("closing an interface for XDP", error)),
+        _ => Ok(()),
+    }
+}
+
 /// Detaches from one interface.
 pub(super) fn take(home: &Home, interface: &Interface) -> Result<(), Error> {
+    close_port(home, interface.index)?;
     home.unpin(&xdp_pin(interface.index))?;
     home.unpin(&tc_pin(interface.index))?;
     let fact = cls_fact(interface.index);

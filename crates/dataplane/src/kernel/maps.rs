@@ -15,7 +15,7 @@ use std::mem::offset_of;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Every map that is pinned.
-pub(crate) const NAMES: [&str; 19] = [
+pub(crate) const NAMES: [&str; 20] = [
     "CONTROL",
     "SERVICE_INDEX",
     "SERVICES",
@@ -34,6 +34,7 @@ pub(crate) const NAMES: [&str; 19] = [
     "RATE_DEST",
     "REASONS",
     "HOPS",
+    "XDP_PORTS",
     "TIMERS",
 ];
 
