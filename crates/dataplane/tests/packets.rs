@@ -1,6 +1,6 @@
 //! The programs in the kernel against the same core in memory: the same packets through both, byte-equal results. At TC every
 //! packet is finished; XDP may leave one to TC, unchanged, and together they must do what TC does alone.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)] // A test may panic.
 
 mod common;
 
@@ -52,8 +52,8 @@ fn server(n: u8) -> Ipv4Addr {
 
 /// The services of both sides: port, method, scheduler, flags.
 const SERVICES: [(u16, Forward, Kind, u16); 6] = [
-    (80, Forward::Masq, Kind::Rr, 0),
-    (81, Forward::Route, Kind::Wrr, 0),
+    (80, Forward::Masq, Kind::Wrr, 0),
+    (81, Forward::Route, Kind::Rr, 0),
     (82, Forward::Tunnel, Kind::Wlc, 0),
     (83, Forward::Masq, Kind::Lc, flags::PERSISTENT),
     (84, Forward::Masq, Kind::Wlc, 0),

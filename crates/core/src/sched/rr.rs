@@ -12,7 +12,7 @@ impl Scheduler for Rr {
     fn pick<C: Candidates>(list: &C, state: &mut SchedState) -> Option<u32> {
         let count = list.count();
         // A position beyond the list (it became shorter) starts over, as the first does.
-        let next = (state.pos + 1) as u32;
+        let next = state.next();
         let start = if next < count { next } else { 0 };
         let index = list.walk(start, count, FirstUsable { index: None }).index?;
         state.pos = index as i32;

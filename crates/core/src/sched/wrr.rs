@@ -15,8 +15,8 @@ impl Scheduler for Wrr {
             return None;
         }
         let count = list.count();
-        let next = (state.pos + 1) as u32;
-        let rest = count.saturating_sub(next);
+        let next = state.next();
+        let rest = if next < count { count - next } else { 0 };
         let mut cw = state.cw;
         // The rest of the present lap.
         if rest > 0 {

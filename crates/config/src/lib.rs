@@ -1,0 +1,6 @@
+//! Text to intent and back: what people type becomes edits, and tables become what people read.
+//!
+//! Nothing here changes a table or talks to a data plane; names of hosts and services are asked of a [`names::Names`].
+
+pub mod ipvsadm;
+pub mod names;
