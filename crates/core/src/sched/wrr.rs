@@ -16,7 +16,7 @@ impl Scheduler for Wrr {
         }
         let count = list.count();
         let next = state.next();
-        let rest = if next < count { count - next } else { 0 };
+        let rest = count.saturating_sub(next);
         let mut cw = state.cw;
         // The rest of the present lap.
         if rest > 0 {
