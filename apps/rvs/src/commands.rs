@@ -1,0 +1,111 @@
+//! What the commands of `rvs` do.
+
+use crate::cli::{Cli, Command, Decap, Document};
+use crate::report;
+use rvs_dataplane::kernel::{Director, decap, watch};
+use rvs_dataplane::limits::Limits;
+use rvs_dataplane::model::Model;
+use rvs_dataplane::{Dataplane, Error};
+use serde_json::json;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
+use crate::world::Access;
+
+/// Exit status when the kernel or the privileges do not suffice: as ipvsadm's.
+const NO_DATAPLANE: i32 = 2;
+
+/// The data plane of the present network namespace.
+///
+/// # Errors
+/// Those of [`Director::open`].
+pub fn open(access: Access) -> Result<Box<dyn Dataplane>, Error> {
+    Ok(match access {
+        Access::Create => Box::new(Director::open()?),
+        Access::Existing => match Director::existing()? {
+            Some(director) => Box::new(director),
+            None => Box::new(Model::default()),
+        },
+    })
+}
+
+/// Runs a command of `rvs`; the exit status.
+pub fn run(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    let (status, text) = match execute(cli, out) {
+        Ok(text) => match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => (1, format!("cannot write the output: {error}")),
+            _ => return 0,
+        },
+        Err(error @ (Error::Permission(_) | Error::Unsupported(_))) => (NO_DATAPLANE, error.to_string()),
+        Err(error) => (1, error.to_string()),
+    };
+    // A standard error that cannot be written leaves nobody to tell.
+    let _ = writeln!(err, "rvs: {text}");
+    status
+}
+
+fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
+    let done = |text: String, value: serde_json::Value| if cli.json { report::json(&value) } else { text };
+    Ok(match &cli.command {
+        Command::Status => {
+            let status = match Director::existing()? {
+                Some(director) => Some(director.status()?),
+                None => None,
+            };
+            report::status(status.as_ref(), cli.json)
+        }
+        Command::Stats => {
+            let reasons = match Director::existing()? {
+                Some(director) => director.reasons()?,
+                None => Vec::new(),
+            };
+            report::reasons(&reasons, cli.json)
+        }
+        Command::Generate { what: Document::Man } => rvs_config::ipvsadm::man_page(),
+        Command::Generate { what: Document::BashCompletion } => rvs_config::ipvsadm::bash_completion(),
+        Command::Limits => report::limits(&Limits::from_env()?, cli.json),
+        Command::Attach { dev, mode } => {
+            Director::open()?.attach(dev, *mode)?;
+            done(String::new(), json!({ "attached": dev, "mode": mode }))
+        }
+        Command::Detach { dev } => {
+            let mut director = Director::existing()?.ok_or_else(no_director)?;
+            director.detach(dev)?;
+            done(String::new(), json!({ "detached": dev }))
+        }
+        Command::Decap(Decap::Attach { dev }) => {
+            decap::attach(dev)?;
+            done(String::new(), json!({ "attached": dev }))
+        }
+        Command::Decap(Decap::Detach { dev }) => {
+            decap::detach(dev)?;
+            done(String::new(), json!({ "detached": dev }))
+        }
+        Command::Watch => {
+            watch::run(|round| announce(out, cli.json, round))?;
+            String::new()
+        }
+        Command::Teardown => {
+            let removed = Director::teardown()?;
+            let text = if removed { "removed\n" } else { "there was no director in this network namespace\n" };
+            done(text.to_owned(), json!({ "removed": removed }))
+        }
+        Command::Ipvsadm(_) | Command::IpvsadmSave(_) | Command::IpvsadmRestore(_) => {
+            return Err(Error::State("`ipvsadm` must be the first argument: rvs ipvsadm …".to_owned()));
+        }
+    })
+}
+
+fn no_director() -> Error {
+    Error::State("there is no director in this network namespace; `ipvsadm -A` makes one".to_owned())
+}
+
+/// Tells that all present interfaces are covered; whoever started the watch may wait for the first line.
+fn announce(out: &mut dyn Write, json: bool, round: u64) -> ControlFlow<()> {
+    let text = if json { report::json_line(&json!({ "covered": round })) } else { format!("covered {round}\n") };
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ControlFlow::Continue(()),
+        // Nobody listens any more, but the interfaces still want covering.
+        Err(_) => ControlFlow::Continue(()),
+    }
+}

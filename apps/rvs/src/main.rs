@@ -1,0 +1,35 @@
+//! The multi-call binary: `rvs`, `ipvsadm`, `ipvsadm-save`, `ipvsadm-restore`.
+
+use clap::Parser;
+use rvs_app::cli::Cli;
+use rvs_app::personality::Personality;
+use rvs_app::world::World;
+use rvs_app::{commands, ipvsadm, scripts};
+use rvs_config::names::SystemNames;
+use std::ffi::OsString;
+use std::io::{stderr, stdin, stdout};
+
+fn main() {
+    let (who, args) = Personality::of(std::env::args_os());
+    std::process::exit(match who {
+        Personality::Rvs => {
+            let words = std::iter::once(OsString::from("rvs")).chain(args);
+            commands::run(&Cli::parse_from(words), &mut stdout(), &mut stderr())
+        }
+        Personality::Ipvsadm => compatible(ipvsadm::run, &args),
+        Personality::Save => compatible(scripts::save, &args),
+        Personality::Restore => compatible(scripts::restore, &args),
+    });
+}
+
+/// Runs one of the compatible tools in the real world.
+fn compatible(tool: fn(&[OsString], &mut World<'_>) -> i32, args: &[OsString]) -> i32 {
+    let world = &mut World {
+        stdin: &mut stdin().lock(),
+        out: &mut stdout(),
+        err: &mut stderr(),
+        names: &SystemNames::default(),
+        open: &mut commands::open,
+    };
+    tool(args, world)
+}
