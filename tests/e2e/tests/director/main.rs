@@ -1,0 +1,26 @@
+//! The director end to end: our tools and our data plane in network namespaces, with real clients and real servers.
+//!
+//! Every test builds its own laboratory, so that they run side by side. They need root and the tools under test
+//! (`cargo xtask dist`, or the directory named by `RVS_BIN_DIR`).
+#![allow(clippy::unwrap_used)]
+
+mod accounting;
+mod atomic;
+mod bulk;
+mod hooks;
+mod icmp;
+mod life;
+mod limits;
+mod neighbours;
+mod persist;
+mod rewrite;
+mod spread;
+mod status;
+
+use lab::topology::VIP;
+use std::net::SocketAddrV4;
+
+/// The virtual address with this port.
+const fn vip(port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(VIP, port)
+}
