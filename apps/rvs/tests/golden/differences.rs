@@ -3,7 +3,7 @@
 use crate::recording::Entry;
 
 /// Schedulers of IPVS that this version does not have.
-const MISSING_SCHEDULERS: [&str; 9] = ["lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh"];
+const MISSING_SCHEDULERS: [&str; 5] = ["lblc", "lblcr", "dh", "sh", "mh"];
 
 /// Why a command differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,12 @@
 //! met, weight 0 and overloaded destinations are skipped. A scheduler is a pure function of the list, the counters it reads
 //! through [`Candidates`] and its [`SchedState`]; where that state is kept, and under which lock, is not its business.
 
+pub mod fo;
 pub mod lc;
+pub mod nq;
+pub mod ovf;
 pub mod rr;
+pub mod sed;
 pub mod wlc;
 pub mod wrr;
 
@@ -23,11 +27,19 @@ pub enum Kind {
     Lc = 3,
     /// Weighted least connection, the default.
     Wlc = 4,
+    /// Shortest expected delay.
+    Sed = 5,
+    /// Never queue.
+    Nq = 6,
+    /// Weighted failover.
+    Fo = 7,
+    /// Weighted overflow.
+    Ovf = 8,
 }
 
 impl Kind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Rr, Self::Wrr, Self::Lc, Self::Wlc];
+    pub const ALL: [Self; 8] = [Self::Rr, Self::Wrr, Self::Lc, Self::Wlc, Self::Sed, Self::Nq, Self::Fo, Self::Ovf];
 
     /// The name that ipvsadm and keepalived know it by.
     pub const fn name(self) -> &'static str {
@@ -36,6 +48,10 @@ impl Kind {
             Self::Wrr => "wrr",
             Self::Lc => "lc",
             Self::Wlc => "wlc",
+            Self::Sed => "sed",
+            Self::Nq => "nq",
+            Self::Fo => "fo",
+            Self::Ovf => "ovf",
         }
     }
 
@@ -55,6 +71,10 @@ impl Kind {
             2 => Some(Self::Wrr),
             3 => Some(Self::Lc),
             4 => Some(Self::Wlc),
+            5 => Some(Self::Sed),
+            6 => Some(Self::Nq),
+            7 => Some(Self::Fo),
+            8 => Some(Self::Ovf),
             _ => None,
         }
     }
@@ -66,7 +86,7 @@ impl Kind {
     pub fn changed(self, state: SchedState, weights: impl Iterator<Item = i32> + Clone) -> SchedState {
         match self {
             Self::Wrr => wrr::changed(state, weights),
-            Self::Rr | Self::Lc | Self::Wlc => state,
+            Self::Rr | Self::Lc | Self::Wlc | Self::Sed | Self::Nq | Self::Fo | Self::Ovf => state,
         }
     }
 }
@@ -85,6 +105,10 @@ pub fn pick<C: Candidates>(kind: Kind, list: &C, state: &mut SchedState) -> Opti
         Kind::Wrr => wrr::Wrr::pick(list, state),
         Kind::Lc => lc::Lc::pick(list, state),
         Kind::Wlc => wlc::Wlc::pick(list, state),
+        Kind::Sed => sed::Sed::pick(list, state),
+        Kind::Nq => nq::Nq::pick(list, state),
+        Kind::Fo => fo::Fo::pick(list, state),
+        Kind::Ovf => ovf::Ovf::pick(list, state),
     }
 }
 

@@ -10,31 +10,54 @@ pub struct Wlc;
 impl Scheduler for Wlc {
     #[inline(always)]
     fn pick<C: Candidates>(list: &C, _state: &mut SchedState) -> Option<u32> {
-        let least = list.walk(0, list.count(), Least { index: NONE, weight: 0, overhead: 0 });
-        (least.index != NONE).then_some(least.index)
+        list.walk(0, list.count(), Least(Lightest::NONE)).0.index()
     }
 }
 
-const NONE: u32 = u32::MAX;
-
 #[derive(Clone, Copy)]
-struct Least {
-    index: u32,
-    weight: i32,
-    overhead: i64,
-}
+struct Least(Lightest);
 
 impl Visitor for Least {
     #[inline(always)]
     fn visit(&mut self, index: u32, candidate: Candidate) -> Walk {
-        let overhead = candidate.overhead();
-        // a/b < c/d as a*d < c*b; the kernel multiplies in 64 bits and lets them wrap.
-        let lighter =
-            || self.overhead.wrapping_mul(candidate.weight as i64) > overhead.wrapping_mul(self.weight as i64);
-        if candidate.usable() && (self.index == NONE || lighter()) {
-            *self = Self { index, weight: candidate.weight, overhead };
+        if candidate.usable() {
+            self.0.consider(index, candidate.weight, candidate.overhead());
         }
         Walk::Continue
+    }
+}
+
+/// The entry with the least load per weight of those considered.
+#[derive(Clone, Copy)]
+pub(super) struct Lightest {
+    index: u32,
+    weight: i32,
+    load: i64,
+}
+
+impl Lightest {
+    /// Nothing considered yet.
+    pub(super) const NONE: Self = Self { index: u32::MAX, weight: 0, load: 0 };
+
+    /// This one, without comparison.
+    #[inline(always)]
+    pub(super) fn only(index: u32) -> Self {
+        Self { index, ..Self::NONE }
+    }
+
+    /// a/b < c/d as a*d < c*b; the kernel multiplies in 64 bits and lets them wrap.
+    #[inline(always)]
+    pub(super) fn consider(&mut self, index: u32, weight: i32, load: i64) {
+        let lighter = self.load.wrapping_mul(weight as i64) > load.wrapping_mul(self.weight as i64);
+        if self.index == u32::MAX || lighter {
+            *self = Self { index, weight, load };
+        }
+    }
+
+    /// Its index, if anything was considered.
+    #[inline(always)]
+    pub(super) fn index(self) -> Option<u32> {
+        (self.index != u32::MAX).then_some(self.index)
     }
 }
 

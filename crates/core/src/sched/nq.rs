@@ -1,0 +1,45 @@
+//! Never queue: the first idle destination met, whatever its weight; when none is idle, shortest expected delay.
+
+use super::sed::delay;
+use super::wlc::Lightest;
+use super::{Candidate, Candidates, Scheduler, Visitor, Walk};
+use crate::abi::SchedState;
+
+/// `nq`.
+#[derive(Debug)]
+pub struct Nq;
+
+impl Scheduler for Nq {
+    #[inline(always)]
+    fn pick<C: Candidates>(list: &C, _state: &mut SchedState) -> Option<u32> {
+        list.walk(0, list.count(), IdleOrShortest(Lightest::NONE)).0.index()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct IdleOrShortest(Lightest);
+
+impl Visitor for IdleOrShortest {
+    #[inline(always)]
+    fn visit(&mut self, index: u32, candidate: Candidate) -> Walk {
+        if !candidate.usable() {
+            return Walk::Continue;
+        }
+        if candidate.active == 0 {
+            self.0 = Lightest::only(index);
+            return Walk::Break;
+        }
+        self.0.consider(index, candidate.weight, delay(candidate));
+        Walk::Continue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Kind, testing::sequence};
+
+    #[test]
+    fn as_recorded() {
+        assert_eq!(sequence(Kind::Nq, &[1, 2, 3], true, 12), [3, 2, 1, 3, 3, 2, 3, 2, 3, 3, 2, 1]);
+    }
+}
