@@ -27,7 +27,8 @@ Usage: cargo xtask COMMAND [OPTIONS]
   setup                   install what building and testing need (as root on Debian or Ubuntu), or say what is missing
   build [--debug]         the eBPF object and the binary `rvs` that embeds it
   dist                    build, then lay out target/dist/sbin/{rvs,ipvsadm,ipvsadm-save,ipvsadm-restore}
-  demo [--keep] [--json]  setup, dist, then a balanced site in network namespaces, shown at work
+  demo [--keep|--clean] [--json]
+                          setup, dist, then a balanced site in network namespaces, shown at work
   test [--fast]           setup, build, then every test; --fast leaves out what needs namespaces or a virtual machine
   bench [--json]          what a packet costs, and throughput beside plain forwarding and nftables
   tidy                    the house rules that a compiler cannot check
@@ -63,7 +64,7 @@ fn command() -> Result<()> {
             build::binary(&ws, if has("--debug") { build::Profile::Debug } else { build::Profile::Release }).map(drop)
         }),
         "dist" => allow(&[]).and_then(|()| build::dist(&ws)),
-        "demo" => allow(&["--keep", "--json"]).and_then(|()| demo::demo(&ws, &rest)),
+        "demo" => allow(&["--keep", "--json", "--clean"]).and_then(|()| demo::demo(&ws, &rest)),
         "test" => allow(&["--fast"]).and_then(|()| suite::suite(&ws, has("--fast"))),
         "bench" => allow(&["--json"]).and_then(|()| demo::bench(&ws, &rest)),
         "tidy" => allow(&[]).and_then(|()| tidy::tidy(&ws)),
