@@ -95,6 +95,7 @@ unsafe impl Pod for Template {}
 pub(crate) struct Lab {
     director: Director,
     bench: Ebpf,
+    ifindex: u32,
 }
 
 impl Lab {
@@ -107,7 +108,7 @@ impl Lab {
         sched_setaffinity(nix::unistd::Pid::from_raw(0), &cpu)?;
         std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?;
         for line in [
-            "link add v0 type veth peer name v1",
+            "link add v0 address 02:00:00:00:01:01 type veth peer name v1",
             "link set lo up",
             "addr add 10.0.2.1/24 dev v0",
             "addr add 10.0.1.1/24 dev v0",
@@ -133,7 +134,8 @@ impl Lab {
             }
             .with_context(|| format!("loading {name}"))?;
         }
-        Ok(Self { director, bench })
+        let ifindex = nix::net::if_::if_nametoindex("v0")?;
+        Ok(Self { director, bench, ifindex })
     }
 
     /// Nanoseconds of restoring a packet and doing nothing with it.
@@ -193,15 +195,21 @@ impl Lab {
         let (map, entry) = if place == Place::Tc { ("TC_NEXT", "restore_tc") } else { ("XDP_NEXT", "restore_xdp") };
         let mut jump = ProgramArray::try_from(self.bench.map_mut(map).context("no jump table")?)?;
         jump.set(0, &next, 0)?;
-        // Test runs come in through the loopback device, whose address is all zeroes.
         let mut frame = frame.to_vec();
-        frame[..6].fill(0);
+        if place == Place::Tc {
+            // Test runs at TC come in through the loopback device, whose address is all zeroes.
+            frame[..6].fill(0);
+        }
         let mut head = [0; 56];
         head[..54].copy_from_slice(&frame[..54]);
         let (flow_mask, flow_base) = flows.unwrap_or((0, 0));
         let template = Template { head, len: frame.len() as u32, flow_mask, flow_base, pad: 0 };
         Array::try_from(self.bench.map_mut("TEMPLATE").context("no template")?)?.set(0, template, 0)?;
-        let options = TestRunOptions { data_in: Some(&frame), repeat, ..TestRunOptions::default() };
+        // The kernel's `xdp_md`: the frame, and the interface that it came in through.
+        let context: Vec<u8> =
+            [0, frame.len() as u32, 0, self.ifindex, 0, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
+        let ctx_in = (place != Place::Tc).then_some(&context[..]);
+        let options = TestRunOptions { data_in: Some(&frame), ctx_in, repeat, ..TestRunOptions::default() };
         let run = match self.bench.program(entry).context("the bench object lacks a program")? {
             aya::programs::Program::Xdp(program) => program.test_run(options)?,
             aya::programs::Program::SchedClassifier(program) => program.test_run(options)?,

@@ -516,6 +516,29 @@ pub struct Hop {
     pub pad: u8,
 }
 
+/// An interface that has `rvs_xdp`: value of the map `XDP_PORTS`, at [`xdp_slot`] of its index.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct XdpPort {
+    /// Its index; 0: none here.
+    pub ifindex: u32,
+    /// Its MAC address: XDP sees also frames for others when the interface listens to all.
+    pub mac: [u8; 6],
+    /// 1: in the driver, which then takes frames from XDP, too; 0: before the stack.
+    pub native: u8,
+    /// Zero.
+    pub pad: u8,
+}
+
+/// Entries of `XDP_PORTS`.
+pub const XDP_SLOTS: u32 = 256;
+
+/// Where an interface is kept in `XDP_PORTS`. Two with the same slot can't both have XDP's help; TC serves the other.
+#[inline(always)]
+pub const fn xdp_slot(ifindex: u32) -> u32 {
+    ifindex % XDP_SLOTS
+}
+
 /// Of two slots, the index of the one that holds in `generation`, if any does.
 #[inline(always)]
 pub const fn active(slots: [u32; 2], generation: u32) -> Option<usize> {
@@ -546,4 +569,5 @@ const _: () = {
     assert!(size_of::<Timeouts>() == 64);
     assert!(size_of::<Control>() == 192);
     assert!(size_of::<Hop>() == 80);
+    assert!(size_of::<XdpPort>() == 12);
 };

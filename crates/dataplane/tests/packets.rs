@@ -134,7 +134,7 @@ fn edits() -> Vec<Edit> {
 fn director() -> Director {
     // Without IPv6 nothing moves on the link but what the tests send.
     std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
-    common::ip("link add v0 type veth peer name v1");
+    common::ip("link add v0 address 02:00:00:00:01:01 type veth peer name v1");
     common::ip("link set lo up");
     common::ip("addr add 10.0.2.1/24 dev v0");
     common::ip("addr add 10.0.1.1/24 dev v0");
@@ -162,9 +162,8 @@ fn to_loopback(frame: &[u8]) -> Vec<u8> {
 }
 
 fn run(director: &Director, road: Road, frame: &[u8]) -> Fate {
-    let frame = to_loopback(frame);
     if road == Road::Both {
-        let xdp = director.test_run(Hook::Xdp, &frame, 1).unwrap();
+        let xdp = director.test_run_xdp("v0", frame).unwrap();
         match xdp.code {
             XDP_TX | XDP_REDIRECT => return (Outcome::Forwarded, Some(xdp.packet[L3..].to_vec())),
             XDP_DROP => return (Outcome::Dropped, None),
@@ -172,6 +171,7 @@ fn run(director: &Director, road: Road, frame: &[u8]) -> Fate {
             code => panic!("XDP code {code}"),
         }
     }
+    let frame = to_loopback(frame);
     let tc = director.test_run(Hook::Tc, &frame, 1).unwrap();
     match tc.code {
         TC_ACT_REDIRECT => (Outcome::Forwarded, Some(tc.packet[L3..].to_vec())),
@@ -442,7 +442,12 @@ fn noise(road: Road, packets: u64) {
         }
         let counted: u64 = counters(&director).values().sum();
         assert_eq!(counted, packets, "each packet is counted under one reason");
-        println!("{packets} packets, {limited} answers left out by the limiter");
+        let reasons = director.reasons().unwrap();
+        let deferred = reasons.iter().find(|(reason, _)| *reason == Reason::Deferred).map_or(0, |(_, n)| *n);
+        println!("{packets} packets, {limited} answers left out by the limiter, {deferred} left by XDP to TC");
+        // XDP must have had its share, or nothing of it was compared.
+        assert_eq!(deferred == 0, road == Road::Tc);
+        assert!(packets - deferred > packets / 50);
     });
 }
 

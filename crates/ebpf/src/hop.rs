@@ -14,7 +14,7 @@ use aya_ebpf::bindings::{
 };
 use aya_ebpf::helpers::generated as helpers;
 use core::mem::{size_of, zeroed};
-use rvs_core::abi::Hop;
+use rvs_core::abi::{Hop, XdpPort, xdp_slot};
 use rvs_core::plan::Plan;
 use rvs_wire::eth::{self, Eth};
 use rvs_wire::{Addr, Be32, Family};
@@ -116,10 +116,18 @@ pub(crate) fn refresh(skb: Skb, plan: &Plan, now: u64) -> bool {
         smac: fib.smac,
         family: AF_INET,
         resolved: resolved as u8,
-        xdp: XDP_PORTS.get_ptr(&ifindex).is_some() as u8,
+        xdp: xdp_port(ifindex).is_some_and(|port| port.native == 1) as u8,
         pad: 0,
     };
     true
+}
+
+/// The interface with this index, if it has our program at XDP.
+#[inline(always)]
+pub(crate) fn xdp_port(ifindex: u32) -> Option<&'static XdpPort> {
+    // SAFETY: values of arrays live as long as the program.
+    let port: &XdpPort = XDP_PORTS.get_ptr(xdp_slot(ifindex)).map(|p| unsafe { &*p })?;
+    (port.ifindex == ifindex).then_some(port)
 }
 
 #[inline(always)]
@@ -146,8 +154,9 @@ pub(crate) fn header(hop: &Hop) -> Eth {
     Eth { dst: halves(&hop.dmac), src: halves(&hop.smac), ethertype: eth::IPV4 }
 }
 
+/// A MAC address as frames are read.
 #[inline(always)]
-fn halves(mac: &[u8; 6]) -> [u16; 3] {
+pub(crate) fn halves(mac: &[u8; 6]) -> [u16; 3] {
     [u16::from_ne_bytes([mac[0], mac[1]]), u16::from_ne_bytes([mac[2], mac[3]]), u16::from_ne_bytes([mac[4], mac[5]])]
 }
 

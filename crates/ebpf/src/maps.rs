@@ -72,9 +72,9 @@ pub(crate) static RATE_DEST: Array<abi::Rate, 32768, MMAP> = Array::new();
 pub(crate) static REASONS: PerCpuArray<u64, { rvs_core::verdict::REASON_SLOTS as usize }> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static HOPS: PerCpuArray<abi::Hop, { crate::hop::ENTRIES as usize }> = PerCpuArray::new();
-/// Interfaces that have our program in their driver: those that take frames from other drivers' XDP.
+/// Interfaces that have our program at XDP.
 #[btf_map]
-pub(crate) static XDP_PORTS: HashMap<u32, u32, 1024> = HashMap::new();
+pub(crate) static XDP_PORTS: Array<abi::XdpPort, { abi::XDP_SLOTS as usize }> = Array::new();
 #[btf_map]
 pub(crate) static TIMERS: Array<TimerCell, 1> = Array::new();
 #[btf_map]

@@ -8,16 +8,20 @@ use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use rvs_core::flow::{Flow, L3};
-use rvs_core::packet::PacketMut;
+use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
 use rvs_core::verdict::Reason;
+use rvs_wire::eth::Eth;
 use rvs_wire::ipv4;
 
 /// Decides and, where it can, finishes a packet before the kernel makes anything of it.
 #[xdp]
 pub fn rvs_xdp(ctx: XdpContext) -> u32 {
     let packet = Xdp(ctx.ctx);
+    if !is_for_us(packet) {
+        return verdict::xdp(Reason::NotForUs);
+    }
     let now = now();
     let mut flow = Flow::default();
     let mut plan = Plan::default();
@@ -27,6 +31,16 @@ pub fn rvs_xdp(ctx: XdpContext) -> u32 {
     }
     // Headers that cannot be reached here may be reached at TC, which finds out by itself.
     verdict::xdp(stage::reason(number))
+}
+
+/// Whether the frame is addressed to the interface that it came in through. An interface that listens to all shows frames
+/// for others as well, among them those that a director sent to its real servers: to send these on would be a loop.
+#[inline(always)]
+fn is_for_us(packet: Xdp) -> bool {
+    // SAFETY: the kernel hands a valid context to the program.
+    let ifindex = unsafe { (*packet.0).ingress_ifindex };
+    let (Some(port), Some(frame)) = (hop::xdp_port(ifindex), packet.read::<Eth>(0)) else { return false };
+    frame.dst == hop::halves(&port.mac)
 }
 
 #[inline(always)]

@@ -16,8 +16,10 @@ use crate::Error;
 use aya::programs::links::Link;
 use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact};
 use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
+use rvs_core::abi::{XdpPort, xdp_slot};
 use std::io;
 use std::os::fd::AsFd;
+use zerocopy::IntoBytes;
 
 /// Fact: an interface that the user wants to be left alone.
 const OFF: &str = "off";
@@ -117,10 +119,10 @@ fn vanished(home: &Home, attached: &[Attached]) -> Result<Vec<String>, Error> {
 pub(crate) fn cover(home: &Home) -> Result<(), Error> {
     let attached = attached(home)?;
     for pin in vanished(home, &attached)? {
-        if let Some(index) = pin.strip_prefix("xdp-").and_then(|index| index.parse().ok()) {
-            close_port(home, index)?;
+        match pin.strip_prefix("xdp-").and_then(|index| index.parse().ok()) {
+            Some(index) => drop_xdp(home, index)?,
+            None => home.unpin(&pin)?,
         }
-        home.unpin(&pin)?;
     }
     for at in attached.iter().filter(|at| at.tc.is_none()) {
         let Some(mode) = at.chosen else { continue };
@@ -166,8 +168,7 @@ fn put(home: &Home, interface: &Interface, mode: Mode) -> Result<(), Error> {
     let xdp = choose(mode, interface, &links::driver(&interface.name)).map_err(Error::Unsupported)?;
     put_tc(home, interface, programs::TC)?;
     let pin = xdp_pin(interface.index);
-    close_port(home, interface.index)?;
-    home.unpin(&pin)?;
+    drop_xdp(home, interface.index)?;
     let flags = match xdp {
         Xdp::No => return Ok(()),
         Xdp::Try | Xdp::Native => XDP_NATIVE,
@@ -177,7 +178,7 @@ fn put(home: &Home, interface: &Interface, mode: Mode) -> Result<(), Error> {
     match sys::link_create(program.as_fd(), interface.index, AttachType::Xdp, flags) {
         Ok(link) => {
             home.pin(&pin, link)?;
-            if flags == XDP_NATIVE { open_port(home, interface.index) } else { Ok(()) }
+            open_port(home, interface, flags == XDP_NATIVE)
         }
         Err(_) if xdp == Xdp::Try => Ok(()),
         Err(error) => Err(failed(format!("attaching XDP ({mode}) to {}", interface.name), error)),
@@ -242,33 +243,31 @@ fn filter(interface: &Interface) -> io::Result<SchedClassifierLink> {
     SchedClassifierLink::attached(&interface.name, TcAttachType::Ingress, PRIORITY, HANDLE, None)
 }
 
-/// The interfaces that XDP may send out of.
-fn ports(home: &Home) -> Result<Option<Map>, Error> {
-    // A real server's decapsulation has a home without it.
-    let Some(fd) = home.open("XDP_PORTS")? else { return Ok(None) };
-    Map::new(fd).map(Some).map_err(|error| failed("opening the map XDP_PORTS", error))
+/// Writes an interface's slot among those that have XDP, if there is a map for it: a real server's home has none.
+fn write_port(home: &Home, index: u32, port: XdpPort) -> Result<(), Error> {
+    let Some(fd) = home.open("XDP_PORTS")? else { return Ok(()) };
+    let write = || Map::new(fd)?.update(&xdp_slot(index).to_ne_bytes(), port.as_bytes());
+    write().map_err(|error| failed("telling XDP about an interface", error))
 }
 
-/// Lets XDP send out of an interface.
-fn open_port(home: &Home, index: u32) -> Result<(), Error> {
-    let Some(ports) = ports(home)? else { return Ok(()) };
-    let set = ports.update(&index.to_ne_bytes(), &1u32.to_ne_bytes());
-    set.map_err(|error| failed("opening an interface for XDP", error))
+/// Lets XDP serve an interface, and send out of it when the program is in the driver.
+fn open_port(home: &Home, interface: &Interface, native: bool) -> Result<(), Error> {
+    let port = XdpPort { ifindex: interface.index, mac: interface.mac, native: native as u8, pad: 0 };
+    write_port(home, interface.index, port)
 }
 
-/// Ends it.
-fn close_port(home: &Home, index: u32) -> Result<(), Error> {
-    let Some(ports) = ports(home)? else { return Ok(()) };
-    match ports.remove(&index.to_ne_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("closing an interface for XDP", error)),
-        _ => Ok(()),
+/// Takes XDP off an interface, if it is there.
+fn drop_xdp(home: &Home, index: u32) -> Result<(), Error> {
+    let pin = xdp_pin(index);
+    if home.open(&pin)?.is_some() {
+        write_port(home, index, XdpPort::default())?;
     }
+    home.unpin(&pin)
 }
 
 /// Detaches from one interface.
 pub(super) fn take(home: &Home, interface: &Interface) -> Result<(), Error> {
-    close_port(home, interface.index)?;
-    home.unpin(&xdp_pin(interface.index))?;
+    drop_xdp(home, interface.index)?;
     home.unpin(&tc_pin(interface.index))?;
     let fact = cls_fact(interface.index);
     if home.fact(&fact).is_some() {

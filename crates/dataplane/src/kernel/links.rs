@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 /// Interfaces that carry Ethernet headers.
 const ARPHRD_ETHER: u16 = 1;
 const IFF_LOOPBACK: u32 = 8;
+const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
@@ -23,6 +24,8 @@ pub(crate) struct Interface {
     pub(crate) index: u32,
     /// Name.
     pub(crate) name: String,
+    /// Its MAC address.
+    pub(crate) mac: [u8; 6],
     /// Kind of a virtual interface (`veth`, `bridge`, …).
     pub(crate) kind: Option<String>,
     /// Whether a device of the machine (or of its hypervisor) is behind it.
@@ -60,6 +63,7 @@ fn parse(message: &Message) -> Option<Interface> {
     };
     for (kind, value) in attributes(&message.body[16..]) {
         match kind {
+            IFLA_ADDRESS => interface.mac = value.first_chunk().copied().unwrap_or_default(),
             IFLA_IFNAME => interface.name = text(value),
             IFLA_LINKINFO => {
                 interface.kind =

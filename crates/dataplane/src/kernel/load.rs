@@ -133,7 +133,7 @@ pub(crate) fn control(home: &Home, command: Command) -> Result<(), Error> {
     let mut packet = [0u8; 64];
     packet[0] = command as u8;
     let program = home.need(programs::CTL)?;
-    let run = sys::test_run(program.as_fd(), &packet, 1).map_err(|error| failed("running rvs_ctl", error))?;
+    let run = sys::test_run(program.as_fd(), &packet, 1, None).map_err(|error| failed("running rvs_ctl", error))?;
     if run.code == XDP_PASS {
         return Ok(());
     }

@@ -198,13 +198,25 @@ impl Director {
         status::read(&self.home, &self.maps)
     }
 
-    /// Runs a program on `packet` (from the Ethernet header on) `repeat` times, without sending anything.
+    /// Runs a program on `packet` (from the Ethernet header on) `repeat` times, without sending anything. The packet comes in
+    /// through the loopback.
     ///
     /// # Errors
     /// A packet shorter than an Ethernet header or longer than the kernel takes.
     pub fn test_run(&self, hook: Hook, packet: &[u8], repeat: u32) -> Result<TestRun, Error> {
         let program = self.home.need(hook.pin())?;
-        sys::test_run(program.as_fd(), packet, repeat).map_err(|error| failed("running a program on a packet", error))
+        let run = sys::test_run(program.as_fd(), packet, repeat, None);
+        run.map_err(|error| failed("running a program on a packet", error))
+    }
+
+    /// Runs `rvs_xdp` once on a packet that comes in through the interface `name`, which must have XDP in its driver.
+    ///
+    /// # Errors
+    /// As [`Director::test_run`], and an unknown interface.
+    pub fn test_run_xdp(&self, name: &str, packet: &[u8]) -> Result<TestRun, Error> {
+        let program = self.home.need(Hook::Xdp.pin())?;
+        let run = sys::test_run(program.as_fd(), packet, 1, Some(attach::find(name)?.index));
+        run.map_err(|error| failed("running a program on a packet", error))
     }
 
     /// Where the program of a hook is pinned, for those who want to run it themselves. Valid while the director is open.

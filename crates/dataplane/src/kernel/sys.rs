@@ -247,8 +247,20 @@ pub struct TestRun {
 /// Room for what a program adds in front of or behind a packet.
 const GROWTH: usize = 4096;
 
-/// Runs a program on a packet without sending it anywhere, `repeat` times.
-pub(crate) fn test_run(prog: BorrowedFd<'_>, packet: &[u8], repeat: u32) -> io::Result<TestRun> {
+/// The kernel's `xdp_md`: what a program at XDP is told about a packet.
+#[repr(C)]
+struct XdpContext {
+    data: u32,
+    data_end: u32,
+    data_meta: u32,
+    ingress_ifindex: u32,
+    rx_queue_index: u32,
+    egress_ifindex: u32,
+}
+
+/// Runs a program on a packet without sending it anywhere, `repeat` times; an XDP program as if the packet came in through
+/// the interface `from`.
+pub(crate) fn test_run(prog: BorrowedFd<'_>, packet: &[u8], repeat: u32, from: Option<u32>) -> io::Result<TestRun> {
     let mut out = vec![0u8; packet.len() + GROWTH];
     let mut attr = TestRunAttr {
         prog_fd: prog.as_raw_fd() as u32,
@@ -259,7 +271,19 @@ pub(crate) fn test_run(prog: BorrowedFd<'_>, packet: &[u8], repeat: u32) -> io::
         repeat,
         ..TestRunAttr::default()
     };
-    // SAFETY: `packet` is readable for `size_in` bytes, `out` writable for `size_out` bytes, both outlive the call.
+    let context = XdpContext {
+        data: 0,
+        data_end: packet.len() as u32,
+        data_meta: 0,
+        ingress_ifindex: from.unwrap_or(0),
+        rx_queue_index: 0,
+        egress_ifindex: 0,
+    };
+    if from.is_some() {
+        attr.ctx_in = (&raw const context) as u64;
+        attr.ctx_size_in = size_of::<XdpContext>() as u32;
+    }
+    // SAFETY: `packet` is readable for `size_in` bytes, `out` writable for `size_out` bytes, the context is whole; all outlive the call.
     unsafe { bpf(cmd::TEST_RUN, &mut attr)? };
     out.truncate(attr.size_out as usize);
     Ok(TestRun { code: attr.retval, packet: out, nanos: attr.duration })
