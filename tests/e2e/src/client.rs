@@ -4,12 +4,17 @@ use crate::lab::Lab;
 use crate::process::Outcome;
 use anyhow::{Context as _, Result, ensure};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// How long a client waits for an answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Source ports of new connections: below those that the kernel chooses from.
+const FIRST_PORT: u16 = 20_000;
+/// How many there are.
+const PORTS: u16 = 12_000;
 
 /// A TCP connection to a server that has said its name.
 #[derive(Debug)]
@@ -20,7 +25,23 @@ pub struct Greeted {
     pub stream: TcpStream,
 }
 
+impl Greeted {
+    /// Closes the connection and waits until the server has done so, too: the director has then seen both ends. Returns the
+    /// server's name.
+    pub fn bye(mut self) -> Result<String> {
+        self.stream.shutdown(Shutdown::Write)?;
+        ensure!(self.stream.read(&mut [0])? == 0, "{} goes on talking", self.name);
+        Ok(self.name)
+    }
+}
+
 impl Lab {
+    /// An address of the client's with a port that was not used before (of some thousands): chance would meet connections
+    /// that the director still knows.
+    fn new_source(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, FIRST_PORT + self.next_port() % PORTS)
+    }
+
     /// `curl` with these arguments, in the client's namespace; silent but for errors, and limited in time.
     pub fn curl(&self, args: &str) -> Result<Outcome> {
         self.client().command("curl").args("-sS --connect-timeout 5 --max-time 50").args(args).run()
@@ -31,9 +52,9 @@ impl Lab {
         Ok(self.curl(&format!("http://{at}/"))?.ok()?.trim().to_owned())
     }
 
-    /// Connects from any port and reads the server's name.
+    /// Connects from a new port and reads the server's name.
     pub fn greet(&self, at: SocketAddrV4) -> Result<Greeted> {
-        self.greet_from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), at)
+        self.greet_from(self.new_source(), at)
     }
 
     /// Connects from this address and port and reads the server's name.
@@ -71,13 +92,13 @@ impl Lab {
 
     /// Who answers a datagram from a new port.
     pub fn ask(&self, at: SocketAddrV4) -> Result<String> {
-        let socket = self.udp_from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), at)?;
+        let socket = self.udp_from(self.new_source(), at)?;
         ask_again(&socket).with_context(|| format!("no answer from {at}"))
     }
 
-    /// Who answers `count` new TCP connections, one after the other, as digits: `3 2 1`.
+    /// Who answers `count` new TCP connections, each over before the next begins, as digits: `3 2 1`.
     pub fn sequence_tcp(&self, at: SocketAddrV4, count: usize) -> Result<String> {
-        sequence(count, || Ok(self.greet(at)?.name))
+        sequence(count, || self.greet(at)?.bye())
     }
 
     /// Who answers `count` datagrams from different ports, one after the other, as digits: `3 2 1`.
@@ -90,7 +111,13 @@ impl Lab {
 pub fn ask_again(socket: &UdpSocket) -> Result<String> {
     socket.send(b"who?")?;
     let mut buffer = [0; 64];
-    let length = socket.recv(&mut buffer)?;
+    // A machine that was suspended wakes up with this; the answer is still to come.
+    let interrupted = |result: &std::io::Result<usize>| matches!(result, Err(e) if e.kind() == ErrorKind::Interrupted);
+    let mut received = socket.recv(&mut buffer);
+    while interrupted(&received) {
+        received = socket.recv(&mut buffer);
+    }
+    let length = received?;
     Ok(String::from_utf8_lossy(&buffer[..length]).trim().to_owned())
 }
 

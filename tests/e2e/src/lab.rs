@@ -12,7 +12,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 /// A laboratory that stands: namespaces, cables, addresses, servers. Dropping it removes everything.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct Lab {
     prefix: String,
     namespaces: BTreeSet<String>,
     dir: PathBuf,
+    ports: AtomicU16,
     echo: Vec<Echo>,
     http: Vec<Http>,
 }
@@ -50,7 +51,8 @@ impl Lab {
         let dir = std::env::temp_dir().join(&prefix);
         let namespaces = plan::roles(&topology).iter().map(|role| format!("{prefix}-{role}")).collect();
         // From here on its Drop removes whatever there is of it.
-        let mut lab = Self { topology, prefix, namespaces, dir, echo: Vec::new(), http: Vec::new() };
+        let mut lab =
+            Self { topology, prefix, namespaces, dir, ports: AtomicU16::new(0), echo: Vec::new(), http: Vec::new() };
         lab.build().with_context(|| format!("cannot build the laboratory {}", lab.prefix))?;
         Ok(lab)
     }
@@ -179,6 +181,11 @@ impl Lab {
 
     fn role(&self, role: &str) -> Netns {
         Netns::named(format!("{}-{role}", self.prefix))
+    }
+
+    /// Counts the source ports given out.
+    pub(crate) fn next_port(&self) -> u16 {
+        self.ports.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Fills the neighbour tables, so that a capture that follows holds the packets of interest only.

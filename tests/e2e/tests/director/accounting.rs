@@ -105,7 +105,7 @@ fn expiry(method: Method) -> Result<()> {
     if method != Method::Nat {
         // Closed by the client; in NAT this would be TIME_WAIT, whose time is not to be set.
         for _ in 0..5 {
-            lab.greet(vip(echo::PORT))?;
+            lab.greet(vip(echo::PORT))?.bye()?;
         }
     }
     let last_packet = Instant::now();

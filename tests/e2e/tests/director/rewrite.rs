@@ -45,7 +45,7 @@ fn conversation(lab: &Lab) -> Result<(Vec<Frame>, Vec<Frame>)> {
     let filter = "tcp or udp or ip proto 4";
     let front = lab.capture(&lab.client(), "eth0", filter)?;
     let back = lab.capture(&lab.director(), "eth1", filter)?;
-    drop(lab.greet(vip(echo::PORT))?);
+    lab.greet(vip(echo::PORT))?.bye()?;
     lab.ask(vip(echo::PORT))?;
     // The answer to the datagram is the last that the client gets; all before it has passed then.
     let front = front.until(1, |frame| frame.ip.proto == UDP && frame.ip.dst == CLIENT)?;

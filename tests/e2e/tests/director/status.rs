@@ -76,7 +76,7 @@ fn every_packet_has_one_reason() -> Result<()> {
     };
     let begin = moment()?;
     for _ in 0..20 {
-        lab.greet(vip(echo::PORT))?;
+        lab.greet(vip(echo::PORT))?.bye()?;
         lab.ask(vip(echo::PORT))?;
         lab.ping(&lab.client(), VIP)?;
     }
