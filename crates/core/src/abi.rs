@@ -81,8 +81,7 @@ impl SchedState {
     /// A scheduler that has not chosen yet.
     pub const START: Self = Self { pos: -1, cw: 0, mw: 0, di: 1 };
 
-    /// The index after the destination chosen last. (By cases, because the compiled eBPF program got `(pos + 1) as u32` wrong
-    /// for -1: the recorded sequences show it.)
+    /// The index after the destination chosen last.
     #[inline(always)]
     pub const fn next(&self) -> u32 {
         if self.pos < 0 { 0 } else { self.pos as u32 + 1 }

@@ -343,10 +343,23 @@ impl Candidates for List {
     #[inline(always)]
     fn walk<V: Visitor>(&self, start: u32, steps: u32, visitor: V) -> V {
         let mut frame = Frame { first: self.first, count: self.count, start, visitor };
-        let step: extern "C" fn(u32, *mut Frame<V>) -> i64 = visit::<V>;
-        // SAFETY: the frame outlives the call; the helper calls back with what it was given.
-        unsafe { helpers::bpf_loop(steps, step as *mut c_void, (&raw mut frame).cast(), 0) };
+        repeat(steps, visit::<V>, &mut frame);
         frame.visitor
+    }
+}
+
+/// Calls `step` so many times with the number of the step and `frame`, until it returns 1.
+///
+/// The compiler hands a `u32` over in a 64-bit register without clearing its upper half, and the verifier's own version of the
+/// helper compares all 64 bits: a count that came out of arithmetic with carry would run the loop not at all. So the upper half
+/// is cleared here.
+#[inline(always)]
+pub(crate) fn repeat<F>(count: u32, step: extern "C" fn(u32, *mut F) -> i64, frame: &mut F) {
+    let mut count = count as u64;
+    // SAFETY: shifts of a register of ours. The frame outlives the call; the helper calls back with what it was given.
+    unsafe {
+        asm!("{0} <<= 32", "{0} >>= 32", inout(reg) count, options(nomem, nostack));
+        helpers::bpf_loop(count as u32, step as *mut c_void, core::ptr::from_mut(frame).cast(), 0);
     }
 }
 

@@ -4,7 +4,7 @@
 //! so that every record is visited once a second, and takes the samples that are due, so that every estimator gets one each
 //! two seconds.
 
-use crate::kernel::{TcMaps, now};
+use crate::kernel::{TcMaps, now, repeat};
 use crate::maps::{CONTROL, RATE_DEST, RATE_SERVICE, SHARDS, STATS_DEST, STATS_SERVICE, TimerCell, shard_size};
 use aya_ebpf::helpers::generated as helpers;
 use core::ffi::c_void;
@@ -57,9 +57,7 @@ pub(crate) fn sweep(phase: u32, phases: u32) {
         let Some(record) = SHARDS.get_ptr(shard).map(|p| unsafe { &*p }) else { return };
         let (first, count) = part(record.fresh.get(), phase, phases);
         let mut range = Range { first: shard.wrapping_mul(shard_size()).wrapping_add(first), now };
-        let visit: extern "C" fn(u32, *mut Range) -> i64 = sweep_one;
-        // SAFETY: the range outlives the call.
-        unsafe { helpers::bpf_loop(count, visit as *mut c_void, (&raw mut range).cast(), 0) };
+        repeat(count, sweep_one, &mut range);
     }
 }
 
@@ -75,14 +73,10 @@ extern "C" fn sweep_one(step: u32, range: *mut Range) -> i64 {
 fn estimate(control: &Control, phase: u32) {
     let (first, count) = part(control.services_used.wrapping_add(1), phase, PER_PERIOD);
     let mut range = Range { first, now: 0 };
-    let visit: extern "C" fn(u32, *mut Range) -> i64 = estimate_service;
-    // SAFETY: the range outlives the call.
-    unsafe { helpers::bpf_loop(count, visit as *mut c_void, (&raw mut range).cast(), 0) };
+    repeat(count, estimate_service, &mut range);
     let (first, count) = part(control.dests_used.wrapping_add(1), phase, PER_PERIOD);
     let mut range = Range { first, now: 0 };
-    let visit: extern "C" fn(u32, *mut Range) -> i64 = estimate_dest;
-    // SAFETY: as above.
-    unsafe { helpers::bpf_loop(count, visit as *mut c_void, (&raw mut range).cast(), 0) };
+    repeat(count, estimate_dest, &mut range);
 }
 
 extern "C" fn estimate_service(step: u32, range: *mut Range) -> i64 {

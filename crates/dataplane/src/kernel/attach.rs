@@ -262,13 +262,27 @@ fn drop_xdp(home: &Home, index: u32) -> Result<(), Error> {
     if home.open(&pin)?.is_some() {
         write_port(home, index, XdpPort::default())?;
     }
-    home.unpin(&pin)
+    drop_link(home, &pin)
+}
+
+/// Detaches the link pinned there, if there is one. Unpinning alone would detach it some time later.
+fn drop_link(home: &Home, pin: &str) -> Result<(), Error> {
+    if let Some(link) = home.open(pin)? {
+        match sys::link_detach(link.as_fd()) {
+            // Its interface has gone.
+            Err(error) if error.raw_os_error() != Some(libc::ENOENT) && error.raw_os_error() != Some(libc::ENOLINK) => {
+                return Err(failed(format!("detaching `{pin}`"), error));
+            }
+            _ => {}
+        }
+    }
+    home.unpin(pin)
 }
 
 /// Detaches from one interface.
 pub(super) fn take(home: &Home, interface: &Interface) -> Result<(), Error> {
     drop_xdp(home, interface.index)?;
-    home.unpin(&tc_pin(interface.index))?;
+    drop_link(home, &tc_pin(interface.index))?;
     let fact = cls_fact(interface.index);
     if home.fact(&fact).is_some() {
         let detached = filter(interface).and_then(|link| link.detach().map_err(io::Error::other));

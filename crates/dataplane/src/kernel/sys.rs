@@ -23,6 +23,7 @@ pub(super) mod cmd {
     pub(crate) const MAP_UPDATE_BATCH: u32 = 26;
     pub(crate) const LINK_CREATE: u32 = 28;
     pub(crate) const LINK_UPDATE: u32 = 29;
+    pub(crate) const LINK_DETACH: u32 = 34;
 }
 
 /// What a link is attached to; the kernel's numbers of attach types.
@@ -190,6 +191,13 @@ pub(crate) fn link_create(prog: BorrowedFd<'_>, target: u32, kind: AttachType, f
         LinkAttr { prog_fd: prog.as_raw_fd() as u32, target, attach_type: kind as u32, flags, ..LinkAttr::default() };
     // SAFETY: no addresses in it; the result is a fresh descriptor.
     unsafe { bpf(cmd::LINK_CREATE, &mut attr).map(|fd| owned(fd)) }
+}
+
+/// Detaches a link, whoever still holds it; its program has seen its last packet when this returns.
+pub(crate) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = LinkUpdateAttr { link_fd: link.as_raw_fd() as u32, ..LinkUpdateAttr::default() };
+    // SAFETY: no addresses in it; the command reads the first field alone, the rest is zero.
+    unsafe { bpf(cmd::LINK_DETACH, &mut attr).map(drop) }
 }
 
 #[repr(C)]
