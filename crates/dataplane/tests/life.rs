@@ -14,20 +14,26 @@ use rvs_wire::{Be16, tcp};
 use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 fn namespace() -> u64 {
     std::fs::metadata("/proc/thread-self/ns/net").unwrap().ino()
 }
 
-/// Whether anything of a namespace is left in the bpf file system or beside it.
-fn is_left(inode: u64) -> bool {
+/// The directory of a director's pins, as this process reaches it: the mount may be in another mount namespace.
+fn home(director: &Director) -> PathBuf {
+    director.program_pin(Hook::Tc).parent().unwrap().to_path_buf()
+}
+
+/// Whether anything of a namespace is left in the bpf file system that `director` is in, or beside it.
+fn is_left(inode: u64, director: &Director) -> bool {
     let ends = |dir: &str| {
-        let entries = std::fs::read_dir(dir).unwrap();
+        let entries = std::fs::read_dir(home(director).join(dir)).unwrap();
         entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .any(|name| name.ends_with(&format!("-{inode}")))
     };
-    ends("/run/rvs") || ends("/run/rvs/bpf")
+    ends("..") || ends("../..")
 }
 
 #[test]
@@ -129,8 +135,8 @@ fn a_dead_namespace_leaves_nothing_once_any_tool_is_called() {
         // Namespaces are taken apart in the background.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
         loop {
-            Director::open_with(&SMALL).unwrap();
-            if !is_left(dead) {
+            let director = Director::open_with(&SMALL).unwrap();
+            if !is_left(dead, &director) {
                 break;
             }
             assert!(std::time::Instant::now() < deadline, "something is left of {dead}");
@@ -266,7 +272,7 @@ fn a_newer_tool_replaces_the_programs_and_keeps_the_tables() {
         director.update(&[add_service(1), add_dest(1, 1)]).unwrap();
         let before = director.status().unwrap();
         // The tool that made the tables came with another object.
-        let fact = format!("/run/rvs/bpf/v{}-{}/object", before.abi, before.namespace);
+        let fact = home(&director).join("object");
         std::fs::remove_file(&fact).unwrap();
         std::os::unix::fs::symlink("0123456789abcdef", &fact).unwrap();
         let mut director = Director::open_with(&SMALL).unwrap();
