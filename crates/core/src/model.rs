@@ -307,17 +307,7 @@ impl Tables for Model {
         let mut counters = self.counters.borrow_mut();
         let (services, dests) = &mut *counters;
         for counters in [services.entry(service).or_default(), dests.entry(dest).or_default()] {
-            match what {
-                Count::Conn => counters.conns += 1,
-                Count::In(bytes) => {
-                    counters.in_pkts += 1;
-                    counters.in_bytes += bytes as u64;
-                }
-                Count::Out(bytes) => {
-                    counters.out_pkts += 1;
-                    counters.out_bytes += bytes as u64;
-                }
-            }
+            what.add_to(counters);
         }
     }
 

@@ -4,7 +4,8 @@
 //! written whole; what needs more goes through [`Tables::lock`] (one bucket at a time) and [`Tables::add`].
 
 use crate::abi::{
-    Bucket, Conn, ConnId, Control, Dest, DestId, ListEntry, SchedState, Service, ServiceId, ServiceKey, ServiceSlot,
+    Bucket, Conn, ConnId, Control, Counters, Dest, DestId, ListEntry, SchedState, Service, ServiceId, ServiceKey,
+    ServiceSlot,
 };
 use crate::plan::Plan;
 use crate::service::Found;
@@ -83,6 +84,24 @@ pub enum Count {
     Out(u32),
     /// A new connection.
     Conn,
+}
+
+impl Count {
+    /// Adds it to counters.
+    #[inline(always)]
+    pub fn add_to(self, counters: &mut Counters) {
+        match self {
+            Self::Conn => counters.conns += 1,
+            Self::In(bytes) => {
+                counters.in_pkts += 1;
+                counters.in_bytes += bytes as u64;
+            }
+            Self::Out(bytes) => {
+                counters.out_pkts += 1;
+                counters.out_bytes += bytes as u64;
+            }
+        }
+    }
 }
 
 /// Where a scheduler of a service stands, given what is kept of it and the slot in force: a new version of the

@@ -190,19 +190,9 @@ pub(crate) fn now() -> u64 {
 
 #[inline(always)]
 fn add_up(counters: Option<*mut Counters>, what: Count) {
-    let Some(counters) = counters else { return };
-    // SAFETY: per-CPU values that only this program run touches now.
-    let counters = unsafe { &mut *counters };
-    match what {
-        Count::Conn => counters.conns += 1,
-        Count::In(bytes) => {
-            counters.in_pkts += 1;
-            counters.in_bytes += bytes as u64;
-        }
-        Count::Out(bytes) => {
-            counters.out_pkts += 1;
-            counters.out_bytes += bytes as u64;
-        }
+    if let Some(counters) = counters {
+        // SAFETY: per-CPU values that only this program run touches now.
+        what.add_to(unsafe { &mut *counters });
     }
 }
 
