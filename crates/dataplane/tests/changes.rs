@@ -57,23 +57,28 @@ fn victim() {
     }
 }
 
+/// Starts a tool that makes the director and changes its table over and over, and kills it. The times are spread over what it
+/// does; the point is not to know where it hits.
+fn kill_a_tool_after(time: Duration) {
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "victim", "--nocapture"])
+        .env("RVS_TEST_VICTIM", "1")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(time);
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+}
+
 #[test]
 fn a_tool_killed_at_any_moment_leaves_one_whole_table() {
     in_namespace(|| {
         let mut director = Director::open_with(&SMALL).unwrap();
         director.update(&weighted(1)).unwrap();
         for round in 0..40u64 {
-            let mut victim = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "victim", "--nocapture"])
-                .env("RVS_TEST_VICTIM", "1")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            // Spread over the time that a few updates take; the point is not to know where it hits.
-            std::thread::sleep(Duration::from_micros(4_000 + round * 731));
-            victim.kill().unwrap();
-            victim.wait().unwrap();
+            kill_a_tool_after(Duration::from_micros(4_000 + round * 731));
             let listing = director.listing().unwrap();
             let weights: BTreeSet<i32> = listing.services.iter().map(|listed| listed.dests[0].dest.weight).collect();
             assert_eq!((listing.services.len(), weights.len()), (20, 1), "round {round}: a mixture");
@@ -89,16 +94,7 @@ fn a_tool_killed_at_any_moment_leaves_one_whole_table() {
 fn a_tool_killed_while_it_makes_the_director_leaves_nothing_that_hinders_the_next() {
     in_namespace(|| {
         for round in 0..12u64 {
-            let mut victim = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "victim", "--nocapture"])
-                .env("RVS_TEST_VICTIM", "1")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            std::thread::sleep(Duration::from_micros(2_000 + round * 3_500));
-            victim.kill().unwrap();
-            victim.wait().unwrap();
+            kill_a_tool_after(Duration::from_micros(2_000 + round * 3_500));
             let mut director = Director::open_with(&SMALL).unwrap();
             director.update(&weighted(1)).unwrap();
             assert_eq!(director.listing().unwrap().services.len(), 20);
