@@ -430,8 +430,8 @@ pub struct Rate {
     pub last: Counters,
     /// Exponentially weighted rates, scaled: conns and packets by 2^10, bytes by 2^5. See [`crate::stats`].
     pub ewma: Counters,
-    /// 0 until the first sample was taken.
-    pub primed: u64,
+    /// Zero.
+    pub pad: u64,
 }
 
 /// Timeouts in seconds, by protocol and state.
@@ -469,18 +469,14 @@ pub struct Control {
     pub conn_capacity: u32,
     /// Buckets, a power of two.
     pub buckets: u32,
-    /// Cursor of the sweeper.
-    pub sweep_at: Cell<u32>,
     /// Ticks of the sweeper so far; shows that it runs.
     pub ticks: Cell<u32>,
-    /// Cursor of the estimator.
-    pub estimate_at: Cell<u32>,
     /// Services by firewall mark that exist; 0 spares packets the look-up.
     pub mark_services: u32,
     /// Ids given out to scheduler versions.
     pub sched_versions: u32,
     /// Zero.
-    pub pad: [u32; 3],
+    pub pad: [u32; 5],
     /// Two versions of the timeouts.
     pub timeouts: [Timeouts; 2],
 }

@@ -37,8 +37,6 @@ pub struct Flow {
     pub dont_fragment: u8,
     /// TCP: length of its header in bytes; UDP: 8.
     pub l4_len: u8,
-    /// Type of service.
-    pub tos: u8,
 }
 
 /// Offset of the IP header: frames carry no VLAN tag here (the kernel strips it, and the VLAN's own device is the one that
@@ -88,7 +86,6 @@ pub fn classify<P: Packet + ?Sized>(packet: &P, flow: &mut Flow) -> Result<(), R
     flow.ttl = ip.ttl;
     flow.proto = ip.proto;
     flow.dont_fragment = ip.dont_fragment() as u8;
-    flow.tos = ip.tos;
     match ip.proto {
         proto::TCP => {
             let head: TcpHead = packet.read(l4).ok_or(Reason::Malformed)?;

@@ -20,7 +20,6 @@ pub fn sample(rate: &mut Rate, now: Counters) {
     ewma.in_bytes = average(ewma.in_bytes, now.in_bytes.wrapping_sub(last.in_bytes) << 4);
     ewma.out_bytes = average(ewma.out_bytes, now.out_bytes.wrapping_sub(last.out_bytes) << 4);
     rate.last = now;
-    rate.primed = 1;
 }
 
 /// `e += (sample - e) / 4`, rounding down as the kernel's shift of a signed number does.
