@@ -3,8 +3,9 @@
 use super::{Findings, Source};
 
 /// Which crates of ours each may use. Tests and applications see everything.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("rvs-wire", &[]),
+    ("rvs-machine", &[]),
     ("rvs-core", &["rvs-wire"]),
     ("rvs-ebpf", &["rvs-wire", "rvs-core"]),
     ("rvs-intent", &["rvs-wire", "rvs-core"]),
