@@ -19,7 +19,7 @@ use rvs_wire::{Addr, Be16};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Version of everything in this file; part of the path that the maps are pinned under.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Number of a service: its index in the map `SERVICES`.
 pub type ServiceId = u32;
@@ -475,8 +475,10 @@ pub struct Control {
     pub mark_services: u32,
     /// Ids given out to scheduler versions.
     pub sched_versions: u32,
+    /// Rules in `MARK_RULES`.
+    pub mark_rules: Cell<u32>,
     /// Zero.
-    pub pad: [u32; 5],
+    pub pad: [u32; 4],
     /// Two versions of the timeouts.
     pub timeouts: [Timeouts; 2],
 }
@@ -503,7 +505,7 @@ pub struct Hop {
     pub smac: [u8; 6],
     /// Family of `dst`.
     pub family: u8,
-    /// 1: the MAC addresses are good.
+    /// 1: the MAC addresses are good; 2: the next hop is this host itself.
     pub resolved: u8,
     /// 1: the way out takes frames from XDP.
     pub xdp: u8,
@@ -524,6 +526,65 @@ pub struct XdpPort {
     /// Zero.
     pub pad: u8,
 }
+
+/// What became of the first fragment of a packet: value of the map `FATES`.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Fate {
+    /// Until when it holds (coarse monotonic nanoseconds).
+    pub expires: u64,
+    /// Forwarded: the connection.
+    pub conn: ConnId,
+    /// Its [`Conn::serial`].
+    pub serial: u32,
+    /// One of [`fates`].
+    pub kind: u8,
+    /// Forwarded: 1 towards the client.
+    pub outward: u8,
+    /// Zero.
+    pub pad: [u8; 6],
+}
+
+/// Values of [`Fate::kind`].
+pub mod fates {
+    /// Left to the host.
+    pub const PASSED: u8 = 0;
+    /// Sent on.
+    pub const FORWARDED: u8 = 1;
+    /// Dropped.
+    pub const DROPPED: u8 = 2;
+}
+
+/// A rule that marks packets: value of the map `MARK_RULES`. A new connection's packet gets the mark of the first rule that it
+/// matches.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct MarkRule {
+    /// Network of the source, under `src_mask`.
+    pub src: Addr,
+    /// Its mask; all zero: any source.
+    pub src_mask: Addr,
+    /// Network of the destination, under `dst_mask`.
+    pub dst: Addr,
+    /// Its mask.
+    pub dst_mask: Addr,
+    /// Destination ports, each from the first to the second, host order; 0 to 0: unused, except that the first pair then means
+    /// any port.
+    pub ports: [[u16; 2]; MARK_RANGES],
+    /// The mark; never 0.
+    pub mark: u32,
+    /// IP protocol; 0: any.
+    pub proto: u8,
+    /// Address family.
+    pub family: u8,
+    /// Zero.
+    pub pad: u16,
+}
+
+/// Ranges of ports in a [`MarkRule`].
+pub const MARK_RANGES: usize = 6;
+/// Entries of `MARK_RULES`.
+pub const MARK_RULES: u32 = 256;
 
 /// Entries of `XDP_PORTS`.
 pub const XDP_SLOTS: u32 = 256;
@@ -565,4 +626,6 @@ const _: () = {
     assert!(size_of::<Control>() == 192);
     assert!(size_of::<Hop>() == 80);
     assert!(size_of::<XdpPort>() == 12);
+    assert!(size_of::<Fate>() == 24);
+    assert!(size_of::<MarkRule>() == 96);
 };

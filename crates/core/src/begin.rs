@@ -9,8 +9,8 @@ use crate::plan::Plan;
 use crate::service::{self, Found};
 use crate::tables::{Count, Tables};
 use crate::verdict::Reason;
-use rvs_wire::Be16;
 use rvs_wire::ipv4::proto;
+use rvs_wire::{Addr, Be16, Be32};
 use rvs_wire::tcp::{RST, SYN};
 
 /// Port that FTP servers connect from; such connections are data of another one and are never scheduled.
@@ -55,28 +55,32 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     if flow.is_icmp() {
         return Reason::IcmpUnrelated;
     }
-    let Some(found) = service::lookup(tables, &flow.key) else { return Reason::NoService };
+    // AH and ESP only follow the IKE exchange they belong to.
+    if matches!(flow.proto, proto::AH | proto::ESP) {
+        return Reason::NotBalanced;
+    }
+    if !tables.can_answer() && service::has_marks(tables) {
+        return Reason::Deferred;
+    }
+    let Some(found) = service::lookup(tables, flow) else { return Reason::NoService };
     let opens = flow.proto != proto::TCP || (flow.tcp_flags & SYN != 0 && flow.tcp_flags & RST == 0);
     if !opens || flow.key.sport == FTP_DATA {
         return Reason::NoConnection;
-    }
-    if flow.ttl <= 1 {
-        return answer(tables, Reason::TtlExceeded);
     }
     let choice = match choose(tables, flow, &found) {
         Ok(choice) => choice,
         Err(reason) => return reason,
     };
     let Some(entry) = tables.list_entry(choice.entry) else { return Reason::ConfigRace };
-    if entry.forward == Forward::Local as u8 {
-        return Reason::LocalNode;
+    if flow.ttl <= 1 && entry.forward != Forward::Local as u8 {
+        return answer(tables, Reason::TtlExceeded);
     }
     let id = match tables.create(flow, found.id, choice) {
         Ok(id) => id,
         Err(reason) => return reason,
     };
     let Some(conn) = tables.conn(id) else { return Reason::TableFull };
-    plan.set(conn, Direction::In);
+    plan.set(id, conn, Direction::In);
     tables.count(found.id, plan.dest, Count::Conn);
     if !tables.can_send(plan, flow.len) {
         // The connection exists now; the TC hook finds it and does (and counts) the rest.
@@ -128,9 +132,20 @@ pub fn find_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>) -> O
 }
 
 /// Under which key a client's template is kept: its network, no port, the service; for FTP and for services of all ports
-/// without the service's port.
+/// without the service's port; for services by mark the mark and nothing else.
 #[inline(always)]
 fn template_key(flow: &Flow, found: &Found<'_>) -> FlowKey {
+    if found.mark != 0 {
+        return FlowKey {
+            src: flow.key.src.masked(found.slot.netmask),
+            dst: Addr::v4(Be32::new(found.mark)),
+            sport: Be16::ZERO,
+            dport: Be16::ZERO,
+            proto: 0,
+            family: flow.key.family | TEMPLATE_FAMILY,
+            pad: 0,
+        };
+    }
     let all_ports = found.port == Be16::ZERO || found.port == FTP;
     FlowKey {
         src: flow.key.src.masked(found.slot.netmask),
@@ -189,13 +204,15 @@ pub fn create<T: Tables>(tables: &T, flow: &Flow, service: ServiceId, choice: Ch
     let id = tables.alloc_conn().ok_or(Reason::TableFull)?;
     let conn = tables.conn(id).ok_or(Reason::TableFull)?;
     identify(conn, &flow.key, table::hash(&flow.key, tables.hash_seed()));
-    // A service of all ports keeps the client's choice of port.
-    let all_ports = tables.service(service).ok_or(Reason::ConfigRace)?.key.port == Be16::ZERO;
+    // A service of all ports keeps the client's choice of port; so does one by mark, if it is persistent.
+    let key = tables.service(service).ok_or(Reason::ConfigRace)?.key;
+    let all_ports = key.port == Be16::ZERO && (key.proto != 0 || choice.control != 0);
     let dport = if all_ports || dest.port == Be16::ZERO { flow.key.dport } else { dest.port };
     conn.daddr.set(dest.addr);
     conn.dport.set(dport);
     conn.dfamily.set(dest.family);
     serve(conn, service, entry);
+    conn.mark.set(service::mark_of(&key));
     let masq = entry.forward == Forward::Masq as u8;
     let mut flags = conn_flags::LIVE | if masq { 0 } else { conn_flags::NO_OUTPUT };
     let state = first_state(flow, masq);

@@ -3,7 +3,9 @@
 //! ```text
 //! flow::classify ── none of ours ──────────────────────────────► passed
 //!      │
-//!    known ── a live connection? ─► state step, counters, plan ─► forwarded
+//!    known ── a later fragment? ── as its first one ───────────► forwarded, passed, dropped or held
+//!      │
+//!      ├───── a live connection? ─► state step, counters, plan ─► forwarded
 //!      │ no
 //!    begin ── a service? ── no ───────────────────────────────► passed
 //!               │ persistence template? else scheduler ── none ─► answered: port unreachable
@@ -15,7 +17,8 @@
 use crate::abi::{Control, DestState, Timeouts, active, conn_flags};
 use crate::begin::{Stages, begin};
 use crate::conn::{Direction, Hit, life, table, tcp};
-use crate::flow::Flow;
+use crate::flow::{Flow, piece};
+use crate::fragment;
 use crate::plan::Plan;
 use crate::tables::{Count, Tables};
 use crate::verdict::Reason;
@@ -34,6 +37,14 @@ pub fn decide<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
 /// Decides a packet of a connection that is in the table; `None` when there is none.
 #[inline(always)]
 pub fn known<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> Option<Reason> {
+    if flow.piece != piece::WHOLE {
+        if !tables.can_answer() {
+            return Some(Reason::Deferred);
+        }
+        if flow.piece == piece::LATER {
+            return Some(fragment::follow(tables, flow, plan));
+        }
+    }
     let now = tables.now();
     let hit = table::find(tables, &flow.key, table::hash(&flow.key, tables.hash_seed()))?;
     if life::is_expired(hit.conn, now) {
@@ -44,7 +55,7 @@ pub fn known<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> Option<Reas
         life::expire(tables, hit.id, hit.conn, now, true);
         return None;
     }
-    plan.set(hit.conn, hit.direction);
+    plan.set(hit.id, hit.conn, hit.direction);
     if let Some(reason) = obstacle(tables, flow, plan, hit.direction) {
         return Some(reason);
     }
@@ -79,8 +90,10 @@ pub(crate) fn obstacle<T: Tables>(tables: &T, flow: &Flow, plan: &Plan, directio
             return Some(Reason::DestGone);
         }
     }
-    if flow.ttl <= 1 {
-        return Some(if flow.is_icmp() { Reason::TtlExceededSilent } else { answer(tables, Reason::TtlExceeded) });
+    if flow.ttl <= 1 && !plan.is_local() {
+        // No error is answered by another, and none tells of a later fragment (RFC 1122, section 3.2.2).
+        let silent = flow.is_icmp() || flow.piece == piece::LATER;
+        return Some(if silent { Reason::TtlExceededSilent } else { answer(tables, Reason::TtlExceeded) });
     }
     let deferred = !tables.can_send(plan, flow.len) || (flow.is_icmp() && !tables.can_answer());
     deferred.then_some(Reason::Deferred)
@@ -103,6 +116,8 @@ pub(crate) fn forwarded(flow: &Flow, plan: &Plan) -> Reason {
         Reason::NatIn
     } else if plan.is_tunnel() {
         Reason::Tun
+    } else if plan.is_local() {
+        Reason::LocalNode
     } else {
         Reason::Dr
     }

@@ -15,8 +15,10 @@ pub mod begin;
 pub mod conn;
 pub mod decide;
 pub mod flow;
+pub mod fragment;
 #[cfg(any(test, feature = "model"))]
 pub mod frames;
+pub mod mark;
 #[cfg(any(test, feature = "model"))]
 pub mod model;
 pub mod packet;
@@ -26,6 +28,7 @@ pub mod sched;
 pub mod service;
 pub mod stats;
 pub mod tables;
+pub mod tunnel;
 pub mod verdict;
 
 #[cfg(test)]

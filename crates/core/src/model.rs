@@ -2,23 +2,26 @@
 //! comparison with the eBPF programs.
 
 use crate::abi::{
-    Bucket, Conn, ConnId, Control, Counters, Dest, DestId, DestState, Forward, ListEntry, SchedState, Service,
-    ServiceId, ServiceKey, ServiceSlot, Timeouts,
+    Bucket, Conn, ConnId, Control, Counters, Dest, DestId, DestState, Fate, FlowKey, Forward, ListEntry, MarkRule,
+    SchedState, Service, ServiceId, ServiceKey, ServiceSlot, Timeouts,
 };
 use crate::answer::{self, Answer};
 use crate::begin::Stages;
 use crate::conn::{life, tcp, udp};
 use crate::flow::{Flow, L3, classify};
 use crate::plan::Plan;
+use crate::tunnel::Inner;
 use crate::sched::{self, Candidate, Candidates, Kind, Visitor, Walk};
 use crate::service::Found;
 use crate::tables::{Count, Tables, sched_state};
 use crate::verdict::{Outcome, Reason};
-use crate::{decide, rewrite};
+use crate::{decide, fragment, mark, rewrite};
 use core::cell::{Cell, RefCell};
+use core::net::{Ipv4Addr, Ipv6Addr};
 use rvs_wire::eth::{self, Eth};
 use rvs_wire::ipv4::Ipv4;
-use rvs_wire::{Addr, checksum};
+use rvs_wire::ipv6::Ipv6;
+use rvs_wire::{Addr, Family, checksum};
 use std::collections::BTreeMap;
 use std::vec::Vec;
 use zerocopy::{FromBytes, IntoBytes};
@@ -46,6 +49,12 @@ pub struct Model {
     pub mtu: u32,
     /// Seed of the hash.
     pub seed: u64,
+    /// Rules that mark packets.
+    pub mark_rules: Vec<MarkRule>,
+    /// The director's own addresses, one of each family: where tunnels begin.
+    pub own: [Addr; 2],
+    fates: RefCell<Vec<(FlowKey, Fate)>>,
+    held: RefCell<Vec<Vec<u8>>>,
     free: RefCell<Vec<ConnId>>,
     index: BTreeMap<[u8; 20], ServiceId>,
     sched: RefCell<BTreeMap<ServiceId, (u32, SchedState)>>,
@@ -66,6 +75,25 @@ pub struct Server {
     pub u_threshold: u32,
     /// Lower threshold.
     pub l_threshold: u32,
+    /// Address family, as [`rvs_wire::Family::raw`].
+    pub family: u8,
+    /// Tunnel type, flags and port.
+    pub tunnel: (u8, u8, u16),
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            addr: Addr::UNSPECIFIED,
+            port: 80,
+            weight: 1,
+            forward: Forward::Masq,
+            u_threshold: 0,
+            l_threshold: 0,
+            family: Family::V4.raw(),
+            tunnel: (0, 0, 0),
+        }
+    }
 }
 
 impl Model {
@@ -87,6 +115,13 @@ impl Model {
             counters: RefCell::default(),
             mtu: 1500,
             seed: 0x1234_5678_9abc_def0,
+            mark_rules: Vec::new(),
+            own: [
+                Ipv4Addr::new(10, 0, 2, 1).into(),
+                Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 1).into(),
+            ],
+            fates: RefCell::default(),
+            held: RefCell::default(),
             free: RefCell::new((0..connections as u32).rev().collect()),
             index: BTreeMap::new(),
             sched: RefCell::default(),
@@ -105,10 +140,10 @@ impl Model {
             self.dests.push(Dest {
                 addr: server.addr,
                 port: rvs_wire::Be16::new(server.port),
-                family: key.family,
+                family: server.family,
                 state: Cell::new(DestState::Live as u8),
                 service: id,
-                hop_source: Addr::v4(rvs_wire::Be32::new(0x0a00_0201)),
+                hop_source: self.own[(server.family != 2) as usize],
                 u_threshold: Cell::new(server.u_threshold),
                 l_threshold: Cell::new(server.l_threshold),
                 ..Dest::default()
@@ -119,6 +154,9 @@ impl Model {
                     dest,
                     weight: server.weight,
                     forward: server.forward as u8,
+                    tun_type: server.tunnel.0,
+                    tun_flags: server.tunnel.1 as u16,
+                    tun_port: rvs_wire::Be16::new(server.tunnel.2),
                     u_threshold: server.u_threshold,
                     l_threshold: server.l_threshold,
                     last_weight: server.weight,
@@ -152,17 +190,37 @@ impl Model {
 
     /// What becomes of a frame: the reason, and the frame as it leaves (forwarded or answered).
     pub fn packet(&self, frame: &[u8]) -> (Reason, Option<Vec<u8>>) {
-        let mut flow = Flow::default();
-        if let Err(reason) = classify(frame, &mut flow) {
-            return (reason, None);
-        }
+        self.marked(frame, 0)
+    }
+
+    /// The same for a frame that comes with a firewall mark.
+    pub fn marked(&self, frame: &[u8], mark: u32) -> (Reason, Option<Vec<u8>>) {
+        let mut flow = Flow { mark, ..Flow::default() };
         let mut plan = Plan::default();
-        let reason = decide::decide(self, &flow, &mut plan);
-        match reason.outcome() {
+        let reason = match classify(frame, &mut flow) {
+            Ok(()) => decide::decide(self, &flow, &mut plan),
+            Err(reason) => reason,
+        };
+        let (reason, out) = match reason.outcome() {
             Outcome::Forwarded => self.forward(frame, &flow, &plan, reason),
             Outcome::Answered => (reason, self.answer(frame, &flow, reason, 0, &plan)),
             Outcome::Passed | Outcome::Dropped => (reason, None),
+            Outcome::Held => {
+                self.held.borrow_mut().push(frame.to_vec());
+                (reason, None)
+            }
+        };
+        if fragment::is_first(&flow) {
+            let fate = fragment::fate(self, &plan, reason);
+            self.fates.borrow_mut().push((fragment::key(&flow), fate));
         }
+        (reason, out)
+    }
+
+    /// What becomes of the fragments that were held, once more: those whose first one has come by now go on.
+    pub fn release(&self) -> Vec<(Reason, Option<Vec<u8>>)> {
+        let held = self.held.take();
+        held.iter().map(|frame| self.packet(frame)).collect()
     }
 
     /// The sweeper's round over everything.
@@ -186,37 +244,53 @@ impl Model {
         } else if plan.is_nat() {
             rewrite::nat(&mut out[..], flow, plan)
         } else {
-            rewrite::hop(&mut out[..]).and_then(|inner| {
-                if plan.is_tunnel() {
-                    let source = self.dest(plan.dest)?.hop_source;
-                    let outer = rewrite::tunnel_header(&inner, source, plan.addr);
-                    out.splice(L3..L3, outer.as_bytes().iter().copied());
-                }
-                Some(())
-            })
+            rewrite::hop(&mut out[..], flow)
+                .and_then(|inner| if plan.is_tunnel() { self.encapsulate(&mut out, &inner, plan) } else { Some(()) })
         };
         if done.is_some() { (reason, Some(out)) } else { (Reason::RewriteFailed, None) }
     }
 
+    fn encapsulate(&self, frame: &mut Vec<u8>, inner: &Inner, plan: &Plan) -> Option<()> {
+        let (tunnel, server) = (plan.tunnel(), plan.addr);
+        let source = self.dest(plan.dest)?.hop_source;
+        let sum = checksum::sum(&frame[L3..L3 + inner.len as usize]);
+        frame.splice(L3..L3, core::iter::repeat_n(0, tunnel.growth() as usize));
+        rewrite::outer(&mut frame[..], &tunnel, inner, (source, server), tunnel.is_summed().then_some(sum))?;
+        let ethertype = if plan.family == Family::V4.raw() { eth::IPV4 } else { eth::IPV6 };
+        frame[12..14].copy_from_slice(ethertype.as_bytes());
+        Some(())
+    }
+
     fn answer(&self, frame: &[u8], flow: &Flow, reason: Reason, mtu: u16, plan: &Plan) -> Option<Vec<u8>> {
-        let answer = Answer::for_reason(reason, mtu)?;
-        let mut about = Ipv4::read_from_prefix(frame.get(L3..)?).ok()?.0;
-        if !answer::may_answer(Addr::v4(about.src)) {
-            return None;
-        }
-        let source = if plan.outward != 0 { self.dest(plan.dest)?.hop_source } else { Addr::v4(about.dst) };
-        if reason == Reason::FragNeeded {
-            about = about.hop();
-        }
-        let mut quote = frame.get(L3..)?.to_vec();
-        quote.truncate((flow.len as usize).min(answer::QUOTE_MAX));
-        about.write_to_prefix(&mut quote).ok()?;
+        let v6 = frame.get(12..14)? == eth::IPV6.as_bytes();
+        let answer = Answer::for_reason(reason, mtu, v6)?;
         let eth = Eth::read_from_prefix(frame).ok()?.0;
-        let mut out = Eth { dst: eth.src, src: eth.dst, ethertype: eth::IPV4 }.as_bytes().to_vec();
-        out.extend(answer::ip_header(&about, source, quote.len()).as_bytes());
-        out.extend(answer.header(checksum::sum(&quote)).as_bytes());
+        let mut out = Eth { dst: eth.src, src: eth.dst, ethertype: eth.ethertype }.as_bytes().to_vec();
+        let mut quote = frame.get(L3..)?.to_vec();
+        if v6 {
+            let mut about = Ipv6::read_from_prefix(&quote).ok()?.0;
+            if reason == Reason::FragNeeded {
+                about = about.hop();
+            }
+            let source = if plan.outward != 0 { self.own[1] } else { about.dst };
+            quote.truncate((flow.len as usize).min(answer::QUOTE_MAX6));
+            about.write_to_prefix(&mut quote).ok()?;
+            let ip = answer::ip_header6(about.src, source, quote.len());
+            out.extend(ip.as_bytes());
+            out.extend(answer.header6(&ip, checksum::sum(&quote)).as_bytes());
+        } else {
+            let mut about = Ipv4::read_from_prefix(&quote).ok()?.0;
+            let source = if plan.outward != 0 { self.own[0] } else { Addr::v4(about.dst) };
+            if reason == Reason::FragNeeded {
+                about = about.hop();
+            }
+            quote.truncate((flow.len as usize).min(answer::QUOTE_MAX));
+            about.write_to_prefix(&mut quote).ok()?;
+            out.extend(answer::ip_header(&about, source, quote.len()).as_bytes());
+            out.extend(answer.header(checksum::sum(&quote)).as_bytes());
+        }
         out.extend(quote);
-        Some(out)
+        answer::may_answer(flow.key.src, v6).then_some(out)
     }
 }
 
@@ -317,6 +391,14 @@ impl Tables for Model {
 
     fn can_answer(&self) -> bool {
         true
+    }
+
+    fn fate(&self, key: &FlowKey) -> Option<Fate> {
+        self.fates.borrow().iter().rev().find(|(k, _)| k == key).map(|(_, fate)| *fate)
+    }
+
+    fn mark_by_rules(&self, key: &FlowKey, rules: u32) -> u32 {
+        self.mark_rules.iter().take(rules as usize).find(|rule| mark::matches(rule, key)).map_or(0, |rule| rule.mark)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The bytes of a packet, as decisions see them: an offset in, a header out, never past the end.
 
+use crate::flow::{self, Walked};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Readable bytes of a packet, from its Ethernet header on.
@@ -9,6 +10,12 @@ pub trait Packet {
 
     /// The value at `offset`, or `None` when the bytes that can be reached directly end before it does.
     fn read<T: FromBytes + Copy>(&self, offset: usize) -> Option<T>;
+
+    /// See [`flow::walk`]; the eBPF side makes it a function of its own.
+    #[inline(always)]
+    fn walk(&self, next: u8, at: u16) -> Walked {
+        flow::walk(self, next, at)
+    }
 }
 
 /// Writable bytes of a packet.

@@ -1,10 +1,11 @@
 //! What is to be done to a packet that is sent on. Data only: the hooks apply it, each in its way ([`crate::rewrite`] for
 //! plain bytes).
 
-use crate::abi::{Conn, DestId, Forward};
+use crate::abi::{Conn, ConnId, DestId, Forward};
 use crate::conn::Direction;
 use crate::flow::Flow;
-use rvs_wire::{Addr, Be16};
+use crate::tunnel::{self, Tunnel};
+use rvs_wire::{Addr, Be16, Family};
 
 /// The changes to one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,20 @@ pub struct Plan {
     pub outward: u8,
     /// The destination.
     pub dest: DestId,
+    /// The connection.
+    pub conn: ConnId,
+    /// Family of `next`.
+    pub family: u8,
+    /// Family of the packet, which a tunnel may differ from.
+    pub inside: u8,
+    /// Tunnels: type, as [`tunnel::Kind`].
+    pub tun_type: u8,
+    /// Tunnels: flags, as [`tunnel::flags`].
+    pub tun_flags: u8,
+    /// Tunnels: UDP port at the real server.
+    pub tun_port: Be16,
+    /// Tunnels: UDP port of ours, which spreads flows over paths.
+    pub tun_source: Be16,
 }
 
 impl Default for Plan {
@@ -33,6 +48,13 @@ impl Default for Plan {
             forward: Forward::Masq as u8,
             outward: 0,
             dest: 0,
+            conn: 0,
+            family: Family::V4.raw(),
+            inside: Family::V4.raw(),
+            tun_type: 0,
+            tun_flags: 0,
+            tun_port: Be16::ZERO,
+            tun_source: Be16::ZERO,
         }
     }
 }
@@ -40,8 +62,10 @@ impl Default for Plan {
 impl Plan {
     /// Fills it in for a packet of a connection.
     #[inline(always)]
-    pub fn set(&mut self, conn: &Conn, direction: Direction) {
+    pub fn set(&mut self, id: ConnId, conn: &Conn, direction: Direction) {
+        self.conn = id;
         self.dest = conn.dest.get();
+        self.inside = conn.family.get();
         match direction {
             Direction::In => {
                 self.next = conn.daddr.get();
@@ -49,6 +73,11 @@ impl Plan {
                 self.port = conn.dport.get();
                 self.forward = conn.forward.get();
                 self.outward = 0;
+                self.family = conn.dfamily.get();
+                self.tun_type = conn.tun_type.get();
+                self.tun_flags = conn.tun_flags.get();
+                self.tun_port = conn.tun_port.get();
+                self.tun_source = tunnel::source_port(conn.hash.get());
             }
             Direction::Out => {
                 self.next = conn.caddr.get();
@@ -56,6 +85,7 @@ impl Plan {
                 self.port = conn.vport.get();
                 self.forward = Forward::Masq as u8;
                 self.outward = 1;
+                self.family = conn.family.get();
             }
         }
     }
@@ -72,10 +102,29 @@ impl Plan {
         self.forward == Forward::Tunnel as u8
     }
 
+    /// Whether the packet is for this host's own stack.
+    #[inline(always)]
+    pub const fn is_local(&self) -> bool {
+        self.forward == Forward::Local as u8
+    }
+
+    /// The tunnel, of plans that encapsulate.
+    #[inline(always)]
+    pub const fn tunnel(&self) -> Tunnel {
+        Tunnel {
+            inside: self.inside,
+            outside: self.family,
+            kind: self.tun_type,
+            flags: self.tun_flags,
+            port: self.tun_port,
+            source_port: self.tun_source,
+        }
+    }
+
     /// Bytes that the packet grows by.
     #[inline(always)]
     pub const fn growth(&self) -> u32 {
-        if self.is_tunnel() { rvs_wire::ipv4::LEN as u32 } else { 0 }
+        if self.is_tunnel() { self.tunnel().growth() } else { 0 }
     }
 
     /// The largest IP packet that fits through `mtu` under this plan. 0 means unknown, and fits.

@@ -4,8 +4,8 @@
 //! written whole; what needs more goes through [`Tables::lock`] (one bucket at a time) and [`Tables::add`].
 
 use crate::abi::{
-    Bucket, Conn, ConnId, Control, Counters, Dest, DestId, ListEntry, SchedState, Service, ServiceId, ServiceKey,
-    ServiceSlot,
+    Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, SchedState, Service, ServiceId,
+    ServiceKey, ServiceSlot,
 };
 use crate::plan::Plan;
 use crate::service::Found;
@@ -71,8 +71,14 @@ pub trait Tables {
     /// or when it is too big; it then leaves the packet, unchanged and uncounted, to the TC hook.
     fn can_send(&self, plan: &Plan, len: u32) -> bool;
 
-    /// Whether this hook can answer with, and translate, ICMP.
+    /// Whether this hook can answer with, and translate, ICMP, see to fragments, and see marks: TC can, XDP can't.
     fn can_answer(&self) -> bool;
+
+    /// What became of the first fragment of a packet, by [`crate::fragment::key`].
+    fn fate(&self, key: &FlowKey) -> Option<Fate>;
+
+    /// The mark of the first of our `rules` rules that a new connection's packet matches; 0: none.
+    fn mark_by_rules(&self, key: &FlowKey, rules: u32) -> u32;
 }
 
 /// What is counted for a packet.

@@ -27,7 +27,7 @@ fn key(proto: u8, port: u16) -> ServiceKey {
 }
 
 fn server(n: u8, port: u16, forward: Forward) -> Server {
-    Server { addr: rs(n).into(), port, weight: 1, forward, u_threshold: 0, l_threshold: 0 }
+    Server { addr: rs(n).into(), port, forward, ..Server::default() }
 }
 
 /// One TCP and one UDP service on port 80 with three servers on 8080 (NAT) or 80.

@@ -56,6 +56,8 @@ pub enum Outcome {
     Dropped,
     /// Ends here; its sender is told by an ICMP error.
     Answered,
+    /// Kept for later, when it is counted again as what then becomes of it.
+    Held,
 }
 
 impl Outcome {
@@ -66,6 +68,7 @@ impl Outcome {
             Self::Passed => "passed",
             Self::Dropped => "dropped",
             Self::Answered => "answered",
+            Self::Held => "held",
         }
     }
 }
@@ -92,7 +95,7 @@ reasons! {
     NoService = 10, "no_service", Passed;
     /// For a virtual service, but of no connection and unable to start one.
     NoConnection = 11, "no_connection", Passed;
-    /// A fragment.
+    /// A fragment whose first one was left to the host, or of a protocol without ports.
     Fragment = 12, "fragment", Passed;
     /// Too short for its own headers.
     Malformed = 13, "malformed", Passed;
@@ -102,10 +105,14 @@ reasons! {
     IcmpUnrelated = 15, "icmp_unrelated", Passed;
     /// Not addressed to this host on the link layer.
     NotForUs = 16, "not_for_us", Passed;
-    /// The real server is this host.
+    /// For the real server that is this host.
     LocalNode = 17, "local_node", Passed;
     /// No configuration, or one of another version.
     NoConfig = 18, "no_config", Passed;
+    /// More or longer IPv6 extension headers than are looked through.
+    HeaderChain = 19, "header_chain", Passed;
+    /// A fragment of an ICMP error.
+    IcmpFragment = 20, "icmp_fragment", Passed;
     /// The connection's destination was deleted.
     DestGone = 24, "dest_gone", Dropped;
     /// No free entry in the connection table.
@@ -116,7 +123,7 @@ reasons! {
     RewriteFailed = 27, "rewrite_failed", Dropped;
     /// The configuration changed twice while this packet was being scheduled.
     ConfigRace = 28, "config_race", Dropped;
-    /// Larger than the way out and allowed to be fragmented, which is not done here.
+    /// Larger than the way out, and neither to be cut nor to be answered: an ICMP error, a later fragment, or one with options.
     TooBig = 29, "too_big", Dropped;
     /// An answer was due, but as many were given lately as allowed.
     AnswerLimited = 30, "answer_limited", Dropped;
@@ -124,12 +131,22 @@ reasons! {
     TtlExceededSilent = 31, "ttl_exceeded_silent", Dropped;
     /// Another CPU began the same connection at the same moment, and it was over before this packet could join it.
     LostRace = 32, "lost_race", Dropped;
+    /// A fragment that would write over the transport header.
+    FragmentOverlap = 33, "fragment_overlap", Dropped;
+    /// A fragment whose first one was dropped, or whose connection is over.
+    FragmentDropped = 34, "fragment_dropped", Dropped;
+    /// A fragment came before the first one, and there was no room to hold it.
+    FragmentLost = 35, "fragment_lost", Dropped;
     /// No destination is available: ICMP port unreachable.
     NoDestination = 40, "no_destination", Answered;
     /// TTL at its end: ICMP time exceeded.
     TtlExceeded = 41, "ttl_exceeded", Answered;
     /// Larger than the way out and not to be fragmented: ICMP fragmentation needed.
     FragNeeded = 42, "frag_needed", Answered;
+    /// A fragment that came before the first one: held until that comes.
+    FragmentHeld = 48, "fragment_held", Held;
+    /// Larger than the way out, and cut into fragments that come in again one by one.
+    Cut = 49, "cut", Held;
 }
 
 #[cfg(test)]

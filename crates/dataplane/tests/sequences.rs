@@ -202,7 +202,7 @@ fn every_scheduler_with_every_set_of_weights() {
 
 fn in_memory(n: usize, weight: i32) -> Server {
     let addr = server(n).into();
-    Server { addr, port: 80, weight, forward: Forward::Masq, u_threshold: 0, l_threshold: 0 }
+    Server { addr, weight, ..Server::default() }
 }
 
 #[test]

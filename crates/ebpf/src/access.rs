@@ -1,14 +1,16 @@
 //! The bytes of a packet in the kernel, behind the interface that decisions know. Bounds are compared with the very register
 //! that is read through, or the verifier does not believe them.
 
+use crate::stage;
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use core::arch::asm;
 use core::mem::size_of;
+use rvs_core::flow::Walked;
 use rvs_core::packet::{Packet, PacketMut};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// Headers end below this offset: two IP headers with all options, with an ICMP header between them.
-const MAX_OFFSET: usize = 0xff;
+/// Headers begin at or below this offset: two IP headers with options or extension headers, with an ICMP header between them.
+const MAX_OFFSET: usize = 0x1ff;
 
 /// A context that knows where its packet begins and ends.
 pub(crate) trait Span {
@@ -67,7 +69,7 @@ fn at<T>(span: &impl Span, offset: usize) -> Option<*mut T> {
 }
 
 macro_rules! packet {
-    ($name:ty) => {
+    ($name:ty, $walk:path) => {
         impl Packet for $name {
             #[inline(always)]
             fn frame_len(&self) -> usize {
@@ -79,6 +81,11 @@ macro_rules! packet {
                 const { assert!(align_of::<T>() <= 2) };
                 // SAFETY: inside the packet by the check in `at`; frames begin at even addresses, so two-byte alignment holds.
                 at::<T>(self, offset).map(|pointer| unsafe { pointer.read() })
+            }
+
+            #[inline(always)]
+            fn walk(&self, next: u8, at: u16) -> Walked {
+                $walk(*self, next, at)
             }
         }
 
@@ -93,5 +100,5 @@ macro_rules! packet {
     };
 }
 
-packet!(Xdp);
-packet!(Skb);
+packet!(Xdp, stage::walk_xdp);
+packet!(Skb, stage::walk_tc);

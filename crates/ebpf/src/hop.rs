@@ -9,8 +9,8 @@ use crate::access::Skb;
 use crate::maps::{DESTS, HOPS, XDP_PORTS};
 use crate::stage;
 use aya_ebpf::bindings::{
-    BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
-    bpf_fib_lookup, bpf_redir_neigh,
+    BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_NOT_FWDED,
+    BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup, bpf_redir_neigh,
 };
 use aya_ebpf::helpers::generated as helpers;
 use core::mem::{size_of, zeroed};
@@ -27,8 +27,8 @@ const HOLD_NS: u64 = 1_000_000_000;
 /// How long an unresolved one does.
 const RETRY_NS: u64 = 10_000_000;
 
-/// How the kernel names IPv4 to its look-ups.
-const AF_INET: u8 = Family::V4.raw();
+/// The loopback interface, which has the same index in every network namespace.
+pub(crate) const LOOPBACK: u32 = 1;
 
 /// How a packet leaves.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) enum Way {
     Direct,
     /// Through the kernel's neighbour table.
     Neighbour,
+    /// To this host's own stack: the client is here.
+    Local,
 }
 
 /// An entry that XDP can send by: it holds, has MAC addresses, and leads out of an interface that takes frames from XDP. (A
@@ -44,7 +46,7 @@ pub(crate) enum Way {
 #[inline(always)]
 pub(crate) fn fresh(plan: &Plan, now: u64) -> Option<&'static Hop> {
     let hop = entry(plan)?;
-    (is_for(hop, plan) && hop.until > now && hop.resolved == 1 && hop.xdp == 1).then_some(&*hop)
+    (is_for(hop, plan) && hop.until > now && hop.resolved == RESOLVED && hop.xdp == 1).then_some(&*hop)
 }
 
 /// The next hop for a plan, looked up anew when the entry is too old. `None`: there is no way.
@@ -52,11 +54,23 @@ pub(crate) fn fresh(plan: &Plan, now: u64) -> Option<&'static Hop> {
 pub(crate) fn find(skb: Skb, plan: &Plan, now: u64) -> Option<(&'static Hop, Way)> {
     let hop = entry(plan)?;
     if is_for(hop, plan) && hop.until > now {
-        let way = if hop.resolved == 1 { Way::Direct } else { Way::Neighbour };
+        let way = match hop.resolved {
+            RESOLVED => Way::Direct,
+            LOCAL => Way::Local,
+            _ => Way::Neighbour,
+        };
         return Some((hop, way));
     }
-    stage::refresh_hop(skb, plan, now).then_some((&*hop, Way::Neighbour))
+    if !stage::refresh_hop(skb, plan, now) {
+        return None;
+    }
+    Some((&*hop, if hop.resolved == LOCAL { Way::Local } else { Way::Neighbour }))
 }
+
+/// [`Hop::resolved`]: the MAC addresses are good.
+const RESOLVED: u8 = 1;
+/// [`Hop::resolved`]: the next hop is this host.
+const LOCAL: u8 = 2;
 
 /// The entry that a plan's next hop has, whatever is in it.
 #[inline(always)]
@@ -69,7 +83,7 @@ pub(crate) fn entry(plan: &Plan) -> Option<&'static mut Hop> {
 
 #[inline(always)]
 fn is_for(hop: &Hop, plan: &Plan) -> bool {
-    hop.dst == plan.next && hop.src == source(plan)
+    hop.family == plan.family && hop.dst == plan.next && hop.src == source(plan)
 }
 
 /// Replies are routed by their source, too (policy routing by virtual address); what goes to real servers is not.
@@ -84,42 +98,58 @@ pub(crate) fn refresh(skb: Skb, plan: &Plan, now: u64) -> bool {
     let Some(hop) = entry(plan) else { return false };
     // SAFETY: plain data, for which zero is a value.
     let mut fib: bpf_fib_lookup = unsafe { zeroed() };
-    fib.family = AF_INET;
-    fib.__bindgen_anon_3.ipv4_src = source(plan).last().raw();
-    fib.__bindgen_anon_4.ipv4_dst = plan.next.last().raw();
+    ask_for(&mut fib, plan);
     // SAFETY: the context is valid, the parameters are ours and of the size given.
     let result = unsafe {
         fib.ifindex = (*skb.0).ifindex;
         helpers::bpf_fib_lookup(skb.0.cast(), &raw mut fib, size_of::<bpf_fib_lookup>() as i32, 0)
     } as u32;
     let resolved = matches!(result, BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_FRAG_NEEDED);
+    let mut state = resolved as u8;
     let (ifindex, gateway) = match result {
-        _ if resolved => (fib.ifindex, gateway_of(&fib)),
-        BPF_FIB_LKUP_RET_NO_NEIGH => (fib.ifindex, gateway_of(&fib)),
+        _ if resolved => (fib.ifindex, gateway_of(&fib, plan)),
+        BPF_FIB_LKUP_RET_NO_NEIGH => (fib.ifindex, gateway_of(&fib, plan)),
         BPF_FIB_LKUP_RET_FWD_DISABLED => match configured(plan) {
             Some(way) => way,
             None => return false,
         },
+        // A client on this host: addresses of our own are not forwarded to.
+        BPF_FIB_LKUP_RET_NOT_FWDED if plan.outward != 0 => {
+            state = LOCAL;
+            (LOOPBACK, plan.next)
+        }
         _ => return false,
     };
     let mut mtu = 0;
-    // SAFETY: the context is valid; the helper writes one word.
-    unsafe { helpers::bpf_check_mtu(skb.0.cast(), ifindex, &raw mut mtu, 0, 0) };
-    *hop = Hop {
-        dst: plan.next,
-        src: source(plan),
-        gateway,
-        until: now + if resolved { HOLD_NS } else { RETRY_NS },
-        ifindex,
-        mtu,
-        dmac: fib.dmac,
-        smac: fib.smac,
-        family: AF_INET,
-        resolved: resolved as u8,
-        xdp: xdp_port(ifindex).is_some_and(|port| port.native == 1) as u8,
-        pad: 0,
-    };
+    if state != LOCAL {
+        // SAFETY: the context is valid; the helper writes one word.
+        unsafe { helpers::bpf_check_mtu(skb.0.cast(), ifindex, &raw mut mtu, 0, 0) };
+    }
+    hop.dst = plan.next;
+    hop.src = source(plan);
+    hop.gateway = gateway;
+    hop.until = now + if state == 0 { RETRY_NS } else { HOLD_NS };
+    hop.ifindex = ifindex;
+    hop.mtu = mtu;
+    hop.dmac = fib.dmac;
+    hop.smac = fib.smac;
+    hop.family = plan.family;
+    hop.resolved = state;
+    hop.xdp = xdp_port(ifindex).is_some_and(|port| port.native == 1) as u8;
     true
+}
+
+/// Fills in what is looked up.
+#[inline(always)]
+fn ask_for(fib: &mut bpf_fib_lookup, plan: &Plan) {
+    fib.family = plan.family;
+    if plan.family == Family::V4.raw() {
+        fib.__bindgen_anon_3.ipv4_src = source(plan).last().raw();
+        fib.__bindgen_anon_4.ipv4_dst = plan.next.last().raw();
+    } else {
+        fib.__bindgen_anon_3.ipv6_src = source(plan).words();
+        fib.__bindgen_anon_4.ipv6_dst = plan.next.words();
+    }
 }
 
 /// The interface with this index, if it has our program at XDP.
@@ -131,9 +161,16 @@ pub(crate) fn xdp_port(ifindex: u32) -> Option<&'static XdpPort> {
 }
 
 #[inline(always)]
-fn gateway_of(fib: &bpf_fib_lookup) -> Addr {
-    // SAFETY: the look-up was for IPv4, and writes the gateway here.
-    Addr::v4(Be32::from_raw(unsafe { fib.__bindgen_anon_4.ipv4_dst }))
+fn gateway_of(fib: &bpf_fib_lookup, plan: &Plan) -> Addr {
+    // SAFETY: the look-up wrote the gateway here, in the family of the answer. That may be IPv6 for an IPv4 destination
+    // (RFC 5549); such a gateway is not an address of the entry's family, and resolved entries don't need it.
+    unsafe {
+        if plan.family == Family::V4.raw() {
+            Addr::v4(Be32::from_raw(fib.__bindgen_anon_4.ipv4_dst))
+        } else {
+            Addr::v6(fib.__bindgen_anon_4.ipv6_dst)
+        }
+    }
 }
 
 /// The way that the tools found when the destination was configured: for hosts that do not forward, where the kernel refuses
@@ -151,7 +188,8 @@ fn configured(plan: &Plan) -> Option<(u32, Addr)> {
 /// The frame header for an entry with MAC addresses.
 #[inline(always)]
 pub(crate) fn header(hop: &Hop) -> Eth {
-    Eth { dst: halves(&hop.dmac), src: halves(&hop.smac), ethertype: eth::IPV4 }
+    let ethertype = if hop.family == Family::V4.raw() { eth::IPV4 } else { eth::IPV6 };
+    Eth { dst: halves(&hop.dmac), src: halves(&hop.smac), ethertype }
 }
 
 /// A MAC address as frames are read.
@@ -165,8 +203,12 @@ pub(crate) fn halves(mac: &[u8; 6]) -> [u16; 3] {
 pub(crate) fn to_neighbour(hop: &Hop) -> i32 {
     // SAFETY: plain data, for which zero is a value.
     let mut to: bpf_redir_neigh = unsafe { zeroed() };
-    to.nh_family = AF_INET as u32;
-    to.__bindgen_anon_1.ipv4_nh = hop.gateway.last().raw();
+    to.nh_family = hop.family as u32;
+    if hop.family == Family::V4.raw() {
+        to.__bindgen_anon_1.ipv4_nh = hop.gateway.last().raw();
+    } else {
+        to.__bindgen_anon_1.ipv6_nh = hop.gateway.words();
+    }
     // SAFETY: the parameters are ours and of the size given.
     unsafe { helpers::bpf_redirect_neigh(hop.ifindex, &raw mut to, size_of::<bpf_redir_neigh>() as i32, 0) as i32 }
 }

@@ -2,18 +2,19 @@
 
 use crate::hop;
 use crate::maps::{
-    BUCKETS, CONNS, CONTROL, DESTS, FREE, LISTS, SCHED, SERVICE_INDEX, SERVICES, SHARDS, STATS_DEST, STATS_SERVICE,
-    bucket_mask, hash_seed, shard_size,
+    BUCKETS, CONNS, CONTROL, DESTS, FREE, LISTS, MARK_RULES, SCHED, SERVICE_INDEX, SERVICES, SHARDS, STATS_DEST,
+    STATS_SERVICE, bucket_mask, hash_seed, shard_size,
 };
-use crate::stage;
+use crate::{pieces, stage};
 use aya_ebpf::helpers::generated as helpers;
 use core::arch::asm;
 use core::cell::Cell;
 use core::ffi::c_void;
 use rvs_core::abi::{
-    Bucket, Conn, ConnId, Control, Counters, Dest, DestId, ListEntry, SHARDS as SHARD_COUNT, SchedCell, Service,
-    ServiceId, ServiceKey, ServiceSlot, Shard, bpf_spin_lock,
+    Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, MARK_RULES as MARK_RULE_COUNT,
+    MarkRule, SHARDS as SHARD_COUNT, SchedCell, Service, ServiceId, ServiceKey, ServiceSlot, Shard, bpf_spin_lock,
 };
+use rvs_core::mark;
 use rvs_core::plan::Plan;
 use rvs_core::sched::{self, Candidate, Candidates, Kind, Visitor, Walk};
 use rvs_core::service::Found;
@@ -165,13 +166,57 @@ impl<const XDP: bool> Tables for Maps<XDP> {
 
     #[inline(always)]
     fn can_send(&self, plan: &Plan, len: u32) -> bool {
-        !XDP || hop::fresh(plan, self.now).is_some_and(|hop| plan.fits(len, hop.mtu))
+        if !XDP {
+            return true;
+        }
+        // Sums over whole packets, and packets for this host, are TC's.
+        if plan.is_local() || (plan.is_tunnel() && plan.tunnel().is_summed()) {
+            return false;
+        }
+        hop::fresh(plan, self.now).is_some_and(|hop| plan.fits(len, hop.mtu))
     }
 
     #[inline(always)]
     fn can_answer(&self) -> bool {
         !XDP
     }
+
+    #[inline(always)]
+    fn fate(&self, key: &FlowKey) -> Option<Fate> {
+        pieces::fate(key)
+    }
+
+    #[inline(always)]
+    fn mark_by_rules(&self, key: &FlowKey, rules: u32) -> u32 {
+        stage::mark_by_rules(key, rules)
+    }
+}
+
+/// What a step of the search for a mark works on.
+struct MarkSearch<'a> {
+    key: &'a FlowKey,
+    mark: u32,
+}
+
+/// The mark of the first of our rules that a packet matches; 0: none.
+#[inline(always)]
+pub(crate) fn mark_by_rules(key: &FlowKey, rules: u32) -> u32 {
+    let mut search = MarkSearch { key, mark: 0 };
+    repeat(rules.min(MARK_RULE_COUNT), try_rule, &mut search);
+    search.mark
+}
+
+/// One rule. 1 ends the loop.
+extern "C" fn try_rule(index: u32, search: *mut MarkSearch<'_>) -> i64 {
+    // SAFETY: the search of `mark_by_rules`.
+    let search = unsafe { &mut *search };
+    // SAFETY: values of arrays live as long as the program.
+    let Some(rule): Option<&MarkRule> = MARK_RULES.get_ptr(index).map(|p| unsafe { &*p }) else { return 1 };
+    if mark::matches(rule, search.key) {
+        search.mark = rule.mark;
+        return 1;
+    }
+    0
 }
 
 /// A destination.

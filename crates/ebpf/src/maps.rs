@@ -1,6 +1,6 @@
 //! The maps, and the constants that the loader fills in. Sizes here are placeholders where the loader sets the real ones.
 
-use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray};
+use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use aya_ebpf::macros::btf_map;
 use rvs_core::abi;
 
@@ -19,15 +19,47 @@ pub(crate) struct TimerCell {
     pub(crate) timer: bpf_timer,
 }
 
-/// Bytes that an answer quotes, being summed up.
+/// Bytes being summed up.
 #[repr(C)]
 pub(crate) struct Scratch {
     pub(crate) bytes: [u8; SCRATCH],
 }
 
-/// Size of [`Scratch`]: more than the longest quotation with its padding; so much that the second part of the sum, by its
-/// mask, stays inside.
-pub(crate) const SCRATCH: usize = 768;
+/// Size of [`Scratch`]: a piece of 512 bytes and its padding, and so much that a mask shows the verifier the bound.
+pub(crate) const SCRATCH: usize = 1024;
+
+/// Fragments that can be held at once.
+pub(crate) const HELD_SLOTS: u32 = 64;
+
+/// A fragment that came before the first one.
+#[repr(C)]
+pub(crate) struct Held {
+    /// Guards `state`.
+    pub(crate) lock: abi::bpf_spin_lock,
+    /// Whose it is; see the module `pieces`.
+    pub(crate) state: u32,
+    /// Which packet's fragment.
+    pub(crate) key: abi::FlowKey,
+    /// Until when it waits.
+    pub(crate) expires: u64,
+    /// Length of the frame.
+    pub(crate) len: u32,
+    /// Zero.
+    pub(crate) pad: u32,
+    /// The frame: no longer than jumbo frames are.
+    pub(crate) bytes: [u8; 9216],
+}
+
+/// The longest frame that is cut or kept while held fragments are let go.
+pub(crate) const LONGEST: u32 = 16384;
+/// Masks a length or place to below twice the longest.
+pub(crate) const LENGTH_MASK: u32 = 0x3fff;
+
+/// A frame while its buffer carries others.
+#[repr(C)]
+pub(crate) struct Long {
+    bytes: [u8; 2 * LONGEST as usize],
+}
 
 /// What the ICMP limiter of one CPU has left.
 #[repr(C)]
@@ -79,6 +111,19 @@ pub(crate) static XDP_PORTS: Array<abi::XdpPort, { abi::XDP_SLOTS as usize }> = 
 pub(crate) static TIMERS: Array<TimerCell, 1> = Array::new();
 #[btf_map]
 pub(crate) static SCRATCHES: PerCpuArray<Scratch, 1> = PerCpuArray::new();
+/// What became of first fragments.
+#[btf_map]
+pub(crate) static FATES: LruHashMap<abi::FlowKey, abi::Fate, 8192> = LruHashMap::new();
+#[btf_map]
+pub(crate) static HELD: Array<Held, { HELD_SLOTS as usize }> = Array::new();
+/// Slots of `HELD` that are full.
+#[btf_map]
+pub(crate) static HELD_COUNT: Array<u32, 1> = Array::new();
+#[btf_map]
+pub(crate) static LONG: PerCpuArray<Long, 1> = PerCpuArray::new();
+/// Rules that mark packets.
+#[btf_map]
+pub(crate) static MARK_RULES: Array<abi::MarkRule, { abi::MARK_RULES as usize }, MMAP> = Array::new();
 #[btf_map]
 pub(crate) static LIMITER: PerCpuArray<Bucket, 1> = PerCpuArray::new();
 

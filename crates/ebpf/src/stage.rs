@@ -3,12 +3,14 @@
 
 use crate::access::{Skb, Xdp};
 use crate::kernel::{self, Maps, TcMaps, XdpMaps};
-use crate::{answer, hop, tc, verdict, xdp};
+use crate::pieces::{self, Hold};
+use crate::{answer, hop, local, sum, tc, verdict, xdp};
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
-use rvs_core::abi::{ConnId, ServiceId};
+use rvs_core::abi::{ConnId, FlowKey, ServiceId};
 use rvs_core::begin::{self, Choice, Stages};
 use rvs_core::decide::known;
-use rvs_core::flow::{Flow, classify};
+use rvs_core::flow::{self, Flow, Walked, classify};
+use rvs_core::fragment;
 use rvs_core::plan::Plan;
 use rvs_core::service::{self, Found};
 use rvs_core::tables::Tables;
@@ -110,6 +112,26 @@ impl<const XDP: bool> Stages for Maps<XDP> {
     }
 }
 
+macro_rules! walk {
+    ($stage:ident, $walk:ident, $access:ident, $context:ty) => {
+        /// Walks along IPv6 extension headers.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $stage(context: *mut $context, next: u32, at: u32) -> u64 {
+            flow::walk(&$access(context), next as u8, at as u16).0
+        }
+
+        /// Walks along IPv6 extension headers.
+        #[inline(always)]
+        pub(crate) fn $walk(packet: $access, next: u8, at: u16) -> Walked {
+            Walked($stage(packet.0, next as u32, at as u32))
+        }
+    };
+}
+
+walk!(stage_walk_tc, walk_tc, Skb, __sk_buff);
+walk!(stage_walk_xdp, walk_xdp, Xdp, xdp_md);
+
 /// No reason has this number: the packet is of no connection.
 const UNKNOWN: u32 = u32::MAX;
 
@@ -210,6 +232,104 @@ extern "C" fn stage_refresh_hop(skb: *mut __sk_buff, plan: *const Plan, now: u64
 #[inline(always)]
 pub(crate) fn refresh_hop(skb: Skb, plan: &Plan, now: u64) -> bool {
     stage_refresh_hop(skb.0, plan, now) != 0
+}
+
+/// The mark of the first of our rules that a packet matches; 0: none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_mark(key: *const FlowKey, rules: u32) -> u32 {
+    // SAFETY: checked, and the verifier knows its size from the type.
+    if key.is_null() { 0 } else { kernel::mark_by_rules(unsafe { &*key }, rules) }
+}
+
+/// The mark of the first of our rules that a packet matches; 0: none.
+#[inline(always)]
+pub(crate) fn mark_by_rules(key: &FlowKey, rules: u32) -> u32 {
+    stage_mark(key, rules)
+}
+
+/// Remembers what became of a first fragment, and lets those go that wait for it; 0 when the packet was lost by that.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_first_piece(skb: *mut __sk_buff, flow: *const Flow, plan: *const Plan, number: u32, now: u64) -> u32 {
+    if flow.is_null() || plan.is_null() {
+        return 0;
+    }
+    // SAFETY: not null, and the verifier knows their sizes from the types.
+    let (flow, plan) = unsafe { (&*flow, &*plan) };
+    let fate = fragment::fate(&TcMaps::at(now), plan, reason(number));
+    pieces::remember(flow, &fate);
+    pieces::release(Skb(skb), flow).is_some() as u32
+}
+
+/// Remembers what became of a first fragment, and lets those go that wait for it.
+#[inline(always)]
+pub(crate) fn first_piece(skb: Skb, flow: &Flow, plan: &Plan, number: u32, now: u64) -> Option<()> {
+    (stage_first_piece(skb.0, flow, plan, number, now) != 0).then_some(())
+}
+
+/// Holds a fragment that came before the first one.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_hold(skb: *mut __sk_buff, flow: *const Flow, now: u64) -> u32 {
+    if flow.is_null() {
+        return Hold::Lost as u32;
+    }
+    // SAFETY: not null, and the verifier knows its size from the type.
+    pieces::hold(Skb(skb), unsafe { &*flow }, now) as u32
+}
+
+/// Holds a fragment that came before the first one.
+#[inline(always)]
+pub(crate) fn hold(skb: Skb, flow: &Flow, now: u64) -> Hold {
+    Hold::from_raw(stage_hold(skb.0, flow, now))
+}
+
+/// Cuts a packet into fragments; 0 when it can't be.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_cut(skb: *mut __sk_buff, flow: *const Flow, mtu: u32) -> u32 {
+    if flow.is_null() {
+        return 0;
+    }
+    // SAFETY: not null, and the verifier knows its size from the type.
+    pieces::cut(Skb(skb), unsafe { &*flow }, mtu).is_some() as u32
+}
+
+/// Cuts a packet into fragments.
+#[inline(always)]
+pub(crate) fn cut(skb: Skb, flow: &Flow, mtu: u32) -> Option<()> {
+    (stage_cut(skb.0, flow, mtu) != 0).then_some(())
+}
+
+/// Steers a packet for this host to its socket; always 0.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_steer(skb: *mut __sk_buff, flow: *const Flow, plan: *const Plan) -> u32 {
+    if !flow.is_null() && !plan.is_null() {
+        // SAFETY: not null, and the verifier knows their sizes from the types.
+        local::steer(Skb(skb), unsafe { &*flow }, unsafe { &*plan });
+    }
+    0
+}
+
+/// Steers a packet for this host to its socket.
+#[inline(always)]
+pub(crate) fn steer(skb: Skb, flow: &Flow, plan: &Plan) {
+    stage_steer(skb.0, flow, plan);
+}
+
+/// The sum of a part of a packet; -1 when the packet is shorter.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_sum(skb: *mut __sk_buff, from: u32, len: u32) -> i64 {
+    sum::of(Skb(skb), from, len).map_or(-1, |sum| sum as i64)
+}
+
+/// The sum of a part of a packet.
+#[inline(always)]
+pub(crate) fn sum(skb: Skb, from: u32, len: u32) -> Option<u64> {
+    u64::try_from(stage_sum(skb.0, from, len)).ok()
 }
 
 /// Answers a packet with an ICMP error; gives the hook's code.

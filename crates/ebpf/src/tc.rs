@@ -6,27 +6,32 @@
 use crate::access::Skb;
 use crate::hop::{self, Way};
 use crate::kernel::{dest, now};
+use crate::pieces::Hold;
 use crate::{stage, verdict};
 use aya_ebpf::bindings::{
-    __sk_buff, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_FIXED_GSO, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR,
+    __sk_buff, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6, BPF_F_ADJ_ROOM_ENCAP_L4_GRE,
+    BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO, BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR,
     bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
 };
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use rvs_core::abi::Hop;
-use rvs_core::flow::{Flow, L3};
+use rvs_core::flow::{Flow, L3, piece};
 use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
+use rvs_core::tunnel::Inner;
 use rvs_core::verdict::{Outcome, Reason};
-use rvs_wire::ipv4::{self, proto};
+use rvs_wire::Family;
+use rvs_wire::eth::Eth;
+use rvs_wire::ipv4::proto;
 
 /// `PACKET_HOST`: addressed to this host on the link layer.
 const PACKET_HOST: u32 = 0;
 
 /// Bytes made directly reachable when the headers are not: more than any header ends at.
-const PULL: u32 = 0xff;
+const PULL: u32 = 0x1ff;
 
 /// Decides and finishes a packet that came in through any interface.
 #[classifier]
@@ -38,21 +43,54 @@ pub fn rvs_tc(ctx: TcContext) -> i32 {
         return verdict::tc(Reason::NotForUs);
     }
     let now = now();
-    let mut flow = Flow::default();
+    // SAFETY: as above.
+    let mut flow = Flow { mark: unsafe { (*skb.0).mark }, ..Flow::default() };
     let mut plan = Plan::default();
     let mut number = stage::decide_tc(skb, &mut flow, &mut plan, now);
     if number == Reason::Malformed as u32 && pull(skb) {
         // The headers were not in the part of the packet that can be reached directly; now they are, if they are there.
         number = stage::decide_tc(skb, &mut flow, &mut plan, now);
     }
+    if flow.piece != piece::WHOLE {
+        return finish_piece(skb, &mut flow, &mut plan, number, now);
+    }
+    finish(skb, &flow, &plan, number, now)
+}
+
+/// Does what was decided.
+#[inline(always)]
+fn finish(skb: Skb, flow: &Flow, plan: &Plan, number: u32, now: u64) -> i32 {
     if Reason::is_forwarded(number) {
-        return forward(skb, &flow, &plan, number, now);
+        return forward(skb, flow, plan, number, now);
     }
     let reason = stage::reason(number);
     match reason.outcome() {
-        Outcome::Answered => stage::answer(skb, &flow, &plan, reason, 0),
-        Outcome::Forwarded | Outcome::Passed | Outcome::Dropped => verdict::tc(reason),
+        Outcome::Answered => stage::answer(skb, flow, plan, reason, 0),
+        Outcome::Passed => {
+            if reason == Reason::LocalNode {
+                stage::steer(skb, flow, plan);
+            }
+            verdict::tc(reason)
+        }
+        Outcome::Forwarded | Outcome::Dropped | Outcome::Held => verdict::tc(reason),
     }
+}
+
+/// Does what was decided about a fragment, and what else fragments need.
+#[inline(always)]
+fn finish_piece(skb: Skb, flow: &mut Flow, plan: &mut Plan, number: u32, now: u64) -> i32 {
+    let mut number = number;
+    if number == Reason::FragmentHeld as u32 {
+        match stage::hold(skb, flow, now) {
+            Hold::Done => return verdict::tc(Reason::FragmentHeld),
+            Hold::Lost => return verdict::tc(Reason::FragmentLost),
+            Hold::Known => number = stage::decide_tc(skb, flow, plan, now),
+        }
+    }
+    if flow.piece == piece::FIRST && stage::first_piece(skb, flow, plan, number, now).is_none() {
+        return verdict::tc(Reason::FragmentLost);
+    }
+    finish(skb, flow, plan, number, now)
 }
 
 /// Makes the headers directly reachable.
@@ -73,17 +111,19 @@ fn forward(skb: Skb, flow: &Flow, plan: &Plan, number: u32, now: u64) -> i32 {
         return verdict::tc(Reason::RewriteFailed);
     }
     verdict::count_number(number);
-    match way {
-        Way::Neighbour => hop::to_neighbour(hop),
-        Way::Direct => {
-            let mut packet = skb;
-            if packet.write(0, hop::header(hop)).is_none() {
-                return verdict::tc(Reason::RewriteFailed);
-            }
-            // SAFETY: no pointers.
-            unsafe { helpers::bpf_redirect(hop.ifindex, 0) as i32 }
-        }
+    let header = match way {
+        Way::Neighbour => return hop::to_neighbour(hop),
+        Way::Direct => hop::header(hop),
+        // The loopback interface's address is all zeroes.
+        Way::Local => Eth { dst: [0; 3], src: [0; 3], ..hop::header(hop) },
+    };
+    let mut packet = skb;
+    if packet.write(0, header).is_none() {
+        return verdict::tc(Reason::RewriteFailed);
     }
+    let flags = if way == Way::Local { BPF_F_INGRESS as u64 } else { 0 };
+    // SAFETY: no pointers.
+    unsafe { helpers::bpf_redirect(hop.ifindex, flags) as i32 }
 }
 
 /// Length of the IP packet on the wire: of one segment, when the kernel cuts it up later.
@@ -96,10 +136,16 @@ fn frame_len(skb: Skb, flow: &Flow) -> u32 {
 
 #[inline(always)]
 fn too_big(skb: Skb, flow: &Flow, plan: &Plan, hop: &Hop) -> i32 {
-    if flow.dont_fragment == 0 || flow.is_icmp() {
+    let mtu = hop.mtu.wrapping_sub(plan.growth());
+    if flow.dont_fragment == 0 {
+        // The pieces come in again, one by one.
+        let cut = stage::cut(skb, flow, mtu).is_some();
+        return verdict::tc(if cut { Reason::Cut } else { Reason::TooBig });
+    }
+    if flow.is_icmp() || flow.piece == piece::LATER {
         return verdict::tc(Reason::TooBig);
     }
-    stage::answer(skb, flow, plan, Reason::FragNeeded, hop.mtu.wrapping_sub(plan.growth()))
+    stage::answer(skb, flow, plan, Reason::FragNeeded, mtu)
 }
 
 /// Applies a plan to a packet, but for the frame header.
@@ -112,16 +158,20 @@ pub(crate) fn apply(skb: Skb, flow: &Flow, plan: &Plan) -> Option<()> {
     } else if plan.is_nat() {
         masquerade(packet, flow, plan)
     } else {
-        let inner = rewrite::hop(&mut packet)?;
+        let inner = rewrite::hop(&mut packet, flow)?;
         if plan.is_tunnel() { encapsulate(packet, &inner, plan) } else { Some(()) }
     }
 }
 
 #[inline(always)]
 fn masquerade(mut packet: Skb, flow: &Flow, plan: &Plan) -> Option<()> {
-    let (ip, addresses) = rewrite::nat_header(packet.read(L3)?, plan);
+    if !flow.has_ports() || flow.proto == proto::SCTP {
+        // No checksum of theirs covers addresses, or there is none: plain writes are right.
+        return rewrite::nat(&mut packet, flow, plan);
+    }
     let old = packet.read(flow.l4 as usize)?;
     let (ports, words) = rewrite::nat_ports(old, plan);
+    let addresses = rewrite::readdress(&mut packet, flow, plan)?;
     let offset = flow.checksum_offset() as u32;
     let udp = if flow.proto == proto::UDP { BPF_F_MARK_MANGLED_0 as u64 } else { 0 };
     // The addresses are part of the pseudo header, which an unfinished checksum already holds; the ports are not.
@@ -129,7 +179,6 @@ fn masquerade(mut packet: Skb, flow: &Flow, plan: &Plan) -> Option<()> {
     if ports != old {
         fix_checksum(packet.0, offset, words.folded(), udp)?;
     }
-    packet.write(L3, ip)?;
     packet.write(flow.l4 as usize, ports)
 }
 
@@ -141,14 +190,26 @@ fn fix_checksum(skb: *mut __sk_buff, offset: u32, difference: u16, flags: u64) -
 }
 
 #[inline(always)]
-fn encapsulate(mut packet: Skb, inner: &ipv4::Ipv4, plan: &Plan) -> Option<()> {
+fn encapsulate(mut packet: Skb, inner: &Inner, plan: &Plan) -> Option<()> {
     let source = dest(plan.dest)?.hop_source;
-    let outer = rewrite::tunnel_header(inner, source, plan.addr);
-    let flags = (BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_FIXED_GSO) as u64;
+    // SAFETY: the kernel hands a valid context to the program.
+    let gso = unsafe { (*packet.0).gso_size };
+    // The sums of segments that the kernel cuts later cannot be known now: they travel without.
+    let tunnel = if gso == 0 { plan.tunnel() } else { plan.tunnel().without_checksum() };
+    let sum = if tunnel.is_summed() { Some(stage::sum(packet, L3 as u32, inner.len as u32)?) } else { None };
+    let l3 = if plan.family == Family::V4.raw() { BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 } else { BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 };
+    let l4 = if tunnel.is_gue() {
+        BPF_F_ADJ_ROOM_ENCAP_L4_UDP
+    } else if tunnel.is_gre() {
+        BPF_F_ADJ_ROOM_ENCAP_L4_GRE
+    } else {
+        0
+    };
+    let flags = (l3 | l4 | BPF_F_ADJ_ROOM_FIXED_GSO) as u64;
     // SAFETY: the context is valid; the segments were checked to fit, so their size may stay.
-    let grown = unsafe { helpers::bpf_skb_adjust_room(packet.0, ipv4::LEN as i32, BPF_ADJ_ROOM_MAC, flags) };
+    let grown = unsafe { helpers::bpf_skb_adjust_room(packet.0, tunnel.growth() as i32, BPF_ADJ_ROOM_MAC, flags) };
     if grown != 0 {
         return None;
     }
-    packet.write(L3, outer)
+    rewrite::outer(&mut packet, &tunnel, inner, (source, plan.addr), sum)
 }

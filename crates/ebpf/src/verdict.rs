@@ -27,7 +27,7 @@ pub(crate) fn xdp(reason: Reason) -> u32 {
             count(Reason::Deferred);
             xdp_action::XDP_PASS
         }
-        Outcome::Forwarded | Outcome::Dropped | Outcome::Answered => {
+        Outcome::Forwarded | Outcome::Dropped | Outcome::Answered | Outcome::Held => {
             count(reason);
             xdp_action::XDP_DROP
         }
@@ -40,6 +40,6 @@ pub(crate) fn tc(reason: Reason) -> i32 {
     count(reason);
     match reason.outcome() {
         Outcome::Passed => TC_ACT_UNSPEC,
-        Outcome::Forwarded | Outcome::Dropped | Outcome::Answered => TC_ACT_SHOT,
+        Outcome::Forwarded | Outcome::Dropped | Outcome::Answered | Outcome::Held => TC_ACT_SHOT,
     }
 }

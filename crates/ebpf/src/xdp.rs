@@ -7,13 +7,12 @@ use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use rvs_core::flow::{Flow, L3};
+use rvs_core::flow::Flow;
 use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
 use rvs_core::verdict::Reason;
 use rvs_wire::eth::Eth;
-use rvs_wire::ipv4;
 
 /// Decides and, where it can, finishes a packet before the kernel makes anything of it.
 #[xdp]
@@ -69,16 +68,16 @@ pub(crate) fn apply(mut packet: Xdp, flow: &Flow, plan: &Plan) -> Option<()> {
     if plan.is_nat() {
         return rewrite::nat(&mut packet, flow, plan);
     }
-    let inner = rewrite::hop(&mut packet)?;
+    let inner = rewrite::hop(&mut packet, flow)?;
     if !plan.is_tunnel() {
         return Some(());
     }
     let source = dest(plan.dest)?.hop_source;
-    let outer = rewrite::tunnel_header(&inner, source, plan.addr);
+    let tunnel = plan.tunnel();
     // SAFETY: the context is valid. The frame header is written anew by the caller.
-    let grown = unsafe { helpers::bpf_xdp_adjust_head(packet.0, -(ipv4::LEN as i32)) };
+    let grown = unsafe { helpers::bpf_xdp_adjust_head(packet.0, -(tunnel.growth() as i32)) };
     if grown != 0 {
         return None;
     }
-    packet.write(L3, outer)
+    rewrite::outer(&mut packet, &tunnel, &inner, (source, plan.addr), None)
 }

@@ -13,8 +13,12 @@ pub mod be;
 pub mod checksum;
 pub mod eth;
 pub mod icmp;
+pub mod icmp6;
 pub mod ipv4;
+pub mod ipv6;
+pub mod sctp;
 pub mod tcp;
+pub mod tunnel;
 pub mod udp;
 
 pub use addr::{Addr, Family};
