@@ -33,3 +33,7 @@ pub mod verdict;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_families;
+#[cfg(test)]
+mod tests_fragments;

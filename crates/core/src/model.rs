@@ -8,7 +8,7 @@ use crate::abi::{
 use crate::answer::{self, Answer};
 use crate::begin::Stages;
 use crate::conn::{life, tcp, udp};
-use crate::flow::{Flow, L3, classify};
+use crate::flow::{Flow, L3, classify, piece};
 use crate::plan::Plan;
 use crate::tunnel::Inner;
 use crate::sched::{self, Candidate, Candidates, Kind, Visitor, Walk};
@@ -233,6 +233,10 @@ impl Model {
     fn forward(&self, frame: &[u8], flow: &Flow, plan: &Plan, reason: Reason) -> (Reason, Option<Vec<u8>>) {
         if !plan.fits(flow.len, self.mtu) {
             if flow.dont_fragment == 0 {
+                let can_be_cut = frame[L3] == 0x45;
+                return (if can_be_cut { Reason::Cut } else { Reason::TooBig }, None);
+            }
+            if flow.is_icmp() || flow.piece == piece::LATER {
                 return (Reason::TooBig, None);
             }
             let mtu = (self.mtu - plan.growth()) as u16;

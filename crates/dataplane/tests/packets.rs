@@ -88,7 +88,7 @@ fn model() -> Model {
                 weight,
                 forward,
                 u_threshold,
-                l_threshold: 0,
+                ..Server::default()
             })
             .collect();
         for proto in [proto::TCP, proto::UDP] {
