@@ -10,8 +10,8 @@ use crate::service::{self, Found};
 use crate::tables::{Count, Tables};
 use crate::verdict::Reason;
 use rvs_wire::ipv4::proto;
-use rvs_wire::{Addr, Be16, Be32};
 use rvs_wire::tcp::{RST, SYN};
+use rvs_wire::{Addr, Be16, Be32};
 
 /// Port that FTP servers connect from; such connections are data of another one and are never scheduled.
 const FTP_DATA: Be16 = Be16::new(20);
@@ -59,7 +59,8 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     if matches!(flow.proto, proto::AH | proto::ESP) {
         return Reason::NotBalanced;
     }
-    if !tables.can_answer() && service::has_marks(tables) {
+    // Marks are not seen everywhere; and a packet at the end of its hops must not move a scheduler before it is left to TC.
+    if !tables.can_answer() && (service::has_marks(tables) || flow.ttl <= 1) {
         return Reason::Deferred;
     }
     let Some(found) = service::lookup(tables, flow) else { return Reason::NoService };

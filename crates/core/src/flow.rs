@@ -119,7 +119,11 @@ pub fn classify<P: Packet + ?Sized>(packet: &P, flow: &mut Flow) -> Result<(), R
     if eth.is_group() {
         return Err(Reason::NotForUs);
     }
-    if eth.ethertype == eth::IPV6 { ipv6(packet, flow)? } else { ipv4(packet, flow)? }
+    if eth.ethertype == eth::IPV6 {
+        ipv6(packet, flow)?
+    } else {
+        ipv4(packet, flow)?
+    }
     if flow.piece == piece::LATER {
         return Ok(());
     }

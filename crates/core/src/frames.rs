@@ -146,7 +146,14 @@ fn ip6(frame: &mut Vec<u8>, from: Ipv6Addr, to: Ipv6Addr, proto: u8, payload: &[
         chain.extend(bytes);
     }
     let len = (chain.len() + payload.len()) as u16;
-    frame.extend([0x86, 0xdd, 0x60 | shape.tos >> 4, shape.tos << 4, shape.id.to_be_bytes()[0], shape.id.to_be_bytes()[1]]);
+    frame.extend([
+        0x86,
+        0xdd,
+        0x60 | shape.tos >> 4,
+        shape.tos << 4,
+        shape.id.to_be_bytes()[0],
+        shape.id.to_be_bytes()[1],
+    ]);
     frame.extend(len.to_be_bytes());
     frame.extend([numbers[0], shape.ttl]);
     frame.extend(from.octets());

@@ -78,7 +78,8 @@ mod tests {
         assert!(matches(&MarkRule { proto: 0, ..rule() }, &FlowKey { proto: 17, ..key(80) }));
         assert!(!matches(&rule(), &FlowKey { family: 10, ..key(80) }));
         assert!(!matches(&rule(), &FlowKey { dst: Ipv4Addr::new(10, 0, 1, 11).into(), ..key(80) }));
-        let from = MarkRule { src: Ipv4Addr::new(192, 0, 2, 0).into(), src_mask: Addr::v4(Be32::new(0xffff_ff00)), ..rule() };
+        let from =
+            MarkRule { src: Ipv4Addr::new(192, 0, 2, 0).into(), src_mask: Addr::v4(Be32::new(0xffff_ff00)), ..rule() };
         assert!(matches(&from, &key(80)));
         assert!(!matches(&from, &FlowKey { src: Ipv4Addr::new(192, 0, 3, 7).into(), ..key(80) }));
         assert!(!matches(&MarkRule::default(), &key(80)), "an empty entry");

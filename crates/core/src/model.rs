@@ -10,10 +10,10 @@ use crate::begin::Stages;
 use crate::conn::{life, tcp, udp};
 use crate::flow::{Flow, L3, classify, piece};
 use crate::plan::Plan;
-use crate::tunnel::Inner;
 use crate::sched::{self, Candidate, Candidates, Kind, Visitor, Walk};
 use crate::service::Found;
 use crate::tables::{Count, Tables, sched_state};
+use crate::tunnel::Inner;
 use crate::verdict::{Outcome, Reason};
 use crate::{decide, fragment, mark, rewrite};
 use core::cell::{Cell, RefCell};
@@ -116,10 +116,7 @@ impl Model {
             mtu: 1500,
             seed: 0x1234_5678_9abc_def0,
             mark_rules: Vec::new(),
-            own: [
-                Ipv4Addr::new(10, 0, 2, 1).into(),
-                Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 1).into(),
-            ],
+            own: [Ipv4Addr::new(10, 0, 2, 1).into(), Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 1).into()],
             fates: RefCell::default(),
             held: RefCell::default(),
             free: RefCell::new((0..connections as u32).rev().collect()),

@@ -77,7 +77,9 @@ impl Plan {
                 self.tun_type = conn.tun_type.get();
                 self.tun_flags = conn.tun_flags.get();
                 self.tun_port = conn.tun_port.get();
-                self.tun_source = tunnel::source_port(conn.hash.get());
+                if self.tun_type == tunnel::Kind::Gue as u8 {
+                    self.tun_source = tunnel::source_port(conn);
+                }
             }
             Direction::Out => {
                 self.next = conn.caddr.get();

@@ -137,7 +137,11 @@ pub fn translate_icmp<P: PacketMut + ?Sized>(packet: &mut P, flow: &Flow, plan: 
     } else {
         (Ports { sport: plan.port, ..ports }, Delta::NONE.word(ports.sport, plan.port))
     };
-    if flow.is_v6() { translate6(packet, flow, plan, words)? } else { translate4(packet, flow, plan, words)? }
+    if flow.is_v6() {
+        translate6(packet, flow, plan, words)?
+    } else {
+        translate4(packet, flow, plan, words)?
+    }
     packet.write(ports_at, new_ports)
 }
 

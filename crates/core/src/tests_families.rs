@@ -52,15 +52,9 @@ fn ipv6_is_masqueraded_and_back() {
     let shape = Shape::default();
     let request = frames::tcp((CLIENT6, 4000), (VIP6, 80), SYN, &shape);
     let hop = |ttl| Shape { ttl, ..Shape::default() };
-    assert_eq!(
-        sent(&model, &request, Reason::NatIn),
-        frames::tcp((CLIENT6, 4000), (SERVER6, 8080), SYN, &hop(63))
-    );
+    assert_eq!(sent(&model, &request, Reason::NatIn), frames::tcp((CLIENT6, 4000), (SERVER6, 8080), SYN, &hop(63)));
     let reply = frames::tcp((SERVER6, 8080), (CLIENT6, 4000), SYN | ACK, &shape);
-    assert_eq!(
-        sent(&model, &reply, Reason::NatOut),
-        frames::tcp((VIP6, 80), (CLIENT6, 4000), SYN | ACK, &hop(63))
-    );
+    assert_eq!(sent(&model, &reply, Reason::NatOut), frames::tcp((VIP6, 80), (CLIENT6, 4000), SYN | ACK, &hop(63)));
 }
 
 #[test]
@@ -142,7 +136,8 @@ fn any_family_travels_in_any_other() {
         for (client, vip) in ends {
             for (addr, outside) in [(Addr::from(SERVER4), Family::V4), (SERVER6.into(), Family::V6)] {
                 let tunnel = (kind, flags, 6080);
-                let server = Server { addr, family: outside.raw(), forward: Forward::Tunnel, tunnel, ..Server::default() };
+                let server =
+                    Server { addr, family: outside.raw(), forward: Forward::Tunnel, tunnel, ..Server::default() };
                 let model = director(vip, proto::UDP, server);
                 let out = sent(&model, &frames::udp((client, 5000), (vip, 80), &Shape::default()), Reason::Tun);
                 let hop = Shape { ttl: 63, ..Shape::default() };

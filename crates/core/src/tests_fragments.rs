@@ -20,7 +20,9 @@ const SERVER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0x11);
 
 fn director(forward: Forward) -> Model {
     let mut model = Model::new(64);
-    for (vip, server, family) in [(Addr::from(VIP), Addr::from(SERVER), Family::V4), (VIP6.into(), SERVER6.into(), Family::V6)] {
+    for (vip, server, family) in
+        [(Addr::from(VIP), Addr::from(SERVER), Family::V4), (VIP6.into(), SERVER6.into(), Family::V6)]
+    {
         let key = ServiceKey { addr: vip, port: Be16::new(53), proto: proto::UDP, family: family.raw() };
         let server = Server { addr: server, family: family.raw(), port: 5353, forward, ..Server::default() };
         model.add_service(key, Kind::Rr, 0, 0, &[server]);

@@ -2,6 +2,7 @@
 //!
 //! The outer header is the kernel's: hop limit, type of service and DF from the inner packet, which was already a hop older.
 
+use crate::abi::Conn;
 use rvs_wire::ipv4::{self, Ipv4, proto};
 use rvs_wire::ipv6::{self, Ipv6};
 use rvs_wire::tunnel::{Gre, GreSum, Gue};
@@ -236,10 +237,13 @@ impl Tunnel {
     }
 }
 
-/// The UDP port that a flow's tunnel packets come from: of the dynamic range, the same for all of a flow (RFC 8085, 5.1.1).
+/// The UDP port that a connection's tunnel packets come from: of the dynamic range, always the same for one (RFC 8085,
+/// section 5.1.1), and different for different ones where it can be, so that they spread over paths and queues.
 #[inline(always)]
-pub const fn source_port(hash: u64) -> Be16 {
-    Be16::new(0xc000 | (hash >> 32) as u16 & 0x3fff)
+pub fn source_port(conn: &Conn) -> Be16 {
+    let ports = (conn.cport.get().raw() as u32) << 16 | conn.vport.get().raw() as u32;
+    let mixed = conn.caddr.get().fold().raw() ^ conn.vaddr.get().fold().raw().rotate_left(13) ^ ports;
+    Be16::new(0xc000 | (mixed.wrapping_mul(0x9e37_79b1) >> 18) as u16)
 }
 
 #[cfg(test)]

@@ -7,9 +7,7 @@ use crate::maps::LIMITER;
 use crate::{stage, verdict};
 use aya_ebpf::bindings::bpf_adj_room_mode::BPF_ADJ_ROOM_MAC;
 use aya_ebpf::helpers::generated as helpers;
-use rvs_core::answer::{
-    Answer, HEADERS, HEADERS6, QUOTE_MAX, QUOTE_MAX6, ip_header, ip_header6, may_answer,
-};
+use rvs_core::answer::{Answer, HEADERS, HEADERS6, QUOTE_MAX, QUOTE_MAX6, ip_header, ip_header6, may_answer};
 use rvs_core::flow::{Flow, L3};
 use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
@@ -30,7 +28,9 @@ const SECOND: u64 = 1_000_000_000;
 /// Answers a packet; gives the hook's code.
 #[inline(always)]
 pub(crate) fn answer(skb: Skb, flow: &Flow, plan: &Plan, reason: Reason, mtu: u32) -> i32 {
-    let Some(answer) = Answer::for_reason(reason, mtu as u16, flow.is_v6()) else { return verdict::tc(Reason::RewriteFailed) };
+    let Some(answer) = Answer::for_reason(reason, mtu as u16, flow.is_v6()) else {
+        return verdict::tc(Reason::RewriteFailed);
+    };
     if !allowed(now()) || !may_answer(flow.key.src, flow.is_v6()) {
         return verdict::tc(Reason::AnswerLimited);
     }

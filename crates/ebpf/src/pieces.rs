@@ -249,7 +249,9 @@ extern "C" fn send_piece(index: u32, work: *mut Cut) -> i64 {
     let mut from = u64::from(BEFORE.wrapping_add(offset) & LENGTH_MASK);
     let mut size = u64::from(len & LENGTH_MASK);
     // SAFETY: registers are copied to themselves.
-    unsafe { asm!("{0} = {0}", "{1} = {1}", inout(reg) from, inout(reg) size, options(nomem, nostack, preserves_flags)) };
+    unsafe {
+        asm!("{0} = {0}", "{1} = {1}", inout(reg) from, inout(reg) size, options(nomem, nostack, preserves_flags))
+    };
     let (from, size) = (from as u32 & LENGTH_MASK, size as u32 & LENGTH_MASK);
     if size == 0 {
         return 1;

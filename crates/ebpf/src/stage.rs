@@ -251,7 +251,13 @@ pub(crate) fn mark_by_rules(key: &FlowKey, rules: u32) -> u32 {
 /// Remembers what became of a first fragment, and lets those go that wait for it; 0 when the packet was lost by that.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn stage_first_piece(skb: *mut __sk_buff, flow: *const Flow, plan: *const Plan, number: u32, now: u64) -> u32 {
+extern "C" fn stage_first_piece(
+    skb: *mut __sk_buff,
+    flow: *const Flow,
+    plan: *const Plan,
+    number: u32,
+    now: u64,
+) -> u32 {
     if flow.is_null() || plan.is_null() {
         return 0;
     }

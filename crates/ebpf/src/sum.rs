@@ -51,7 +51,10 @@ extern "C" fn step(index: u32, frame: *mut Frame) -> i64 {
     // SAFETY: the buffer is longer than a piece and a word.
     unsafe { bytes.add(len as usize & !3).cast::<u32>().write_unaligned(0) };
     // SAFETY: the context is valid, and the buffer longer than the checked length.
-    if unsafe { helpers::bpf_skb_load_bytes(frame.skb.0.cast(), frame.from.wrapping_add(done), bytes.cast(), len as u32) } != 0 {
+    if unsafe {
+        helpers::bpf_skb_load_bytes(frame.skb.0.cast(), frame.from.wrapping_add(done), bytes.cast(), len as u32)
+    } != 0
+    {
         return 1;
     }
     let mut padded = (len + 3) & !3;
