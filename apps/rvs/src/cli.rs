@@ -1,6 +1,7 @@
 //! The command line of `rvs` itself.
 
 use clap::{Parser, Subcommand};
+use crate::mark::Mark;
 use rvs_dataplane::kernel::Mode;
 
 /// A layer-4 load balancer in the kernel, administered with ipvsadm.
@@ -37,7 +38,10 @@ pub enum Command {
         /// The interface.
         dev: String,
     },
-    /// On a real server: take IP-in-IP tunnels apart.
+    /// Rules that give packets a firewall mark.
+    #[command(subcommand)]
+    Mark(Mark),
+    /// On a real server: take tunnels apart.
     #[command(subcommand)]
     Decap(Decap),
     /// Attach to interfaces as they come up, until stopped.
@@ -73,10 +77,13 @@ pub enum Document {
 /// Decapsulation on a real server.
 #[derive(Subcommand, Debug)]
 pub enum Decap {
-    /// Begin on a device.
+    /// Begin on a device: IP in IP, GRE and GUE, of both families.
     Attach {
         /// The device.
         dev: String,
+        /// UDP port that GUE comes to, the same for all devices [default: 6080]
+        #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        gue_port: Option<u16>,
     },
     /// End on a device.
     Detach {

@@ -1,7 +1,7 @@
 //! What the commands of `rvs` do.
 
 use crate::cli::{Cli, Command, Decap, Document};
-use crate::report;
+use crate::{mark, report};
 use rvs_dataplane::kernel::{Director, decap, watch};
 use rvs_dataplane::limits::Limits;
 use rvs_dataplane::model::Model;
@@ -73,14 +73,15 @@ fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
             director.detach(dev)?;
             done(String::new(), json!({ "detached": dev }))
         }
-        Command::Decap(Decap::Attach { dev }) => {
-            decap::attach(dev)?;
+        Command::Decap(Decap::Attach { dev, gue_port }) => {
+            decap::attach(dev, *gue_port)?;
             done(String::new(), json!({ "attached": dev }))
         }
         Command::Decap(Decap::Detach { dev }) => {
             decap::detach(dev)?;
             done(String::new(), json!({ "detached": dev }))
         }
+        Command::Mark(command) => mark::run(command, cli.json)?,
         Command::Watch => {
             watch::run(|round| announce(out, cli.json, round))?;
             String::new()

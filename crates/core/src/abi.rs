@@ -475,7 +475,7 @@ pub struct Control {
     pub mark_services: u32,
     /// Ids given out to scheduler versions.
     pub sched_versions: u32,
-    /// Rules in `MARK_RULES`.
+    /// Which rules in `MARK_RULES` hold: the first in the upper half, how many in the lower.
     pub mark_rules: Cell<u32>,
     /// Zero.
     pub pad: [u32; 4],
@@ -583,7 +583,7 @@ pub struct MarkRule {
 
 /// Ranges of ports in a [`MarkRule`].
 pub const MARK_RANGES: usize = 6;
-/// Entries of `MARK_RULES`.
+/// Entries of `MARK_RULES`: two lists, of which one holds.
 pub const MARK_RULES: u32 = 256;
 
 /// Entries of `XDP_PORTS`.

@@ -29,8 +29,9 @@ fn port_matches(rule: &MarkRule, port: u16) -> bool {
 /// 0: none.
 #[inline(always)]
 pub fn of<T: Tables>(tables: &T, flow: &Flow) -> u32 {
-    let rules = tables.control().map_or(0, |control| control.mark_rules.get());
-    let ours = if rules == 0 { 0 } else { tables.mark_by_rules(&flow.key, rules) };
+    let word = tables.control().map_or(0, |control| control.mark_rules.get());
+    let (first, count) = (word >> 16, word & 0xffff);
+    let ours = if count == 0 { 0 } else { tables.mark_by_rules(&flow.key, first, count) };
     if ours != 0 { ours } else { flow.mark }
 }
 

@@ -398,8 +398,8 @@ impl Tables for Model {
         self.fates.borrow().iter().rev().find(|(k, _)| k == key).map(|(_, fate)| *fate)
     }
 
-    fn mark_by_rules(&self, key: &FlowKey, rules: u32) -> u32 {
-        self.mark_rules.iter().take(rules as usize).find(|rule| mark::matches(rule, key)).map_or(0, |rule| rule.mark)
+    fn mark_by_rules(&self, key: &FlowKey, first: u32, count: u32) -> u32 {
+        self.mark_rules.iter().skip(first as usize).take(count as usize).find(|rule| mark::matches(rule, key)).map_or(0, |rule| rule.mark)
     }
 }
 

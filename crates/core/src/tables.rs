@@ -77,8 +77,8 @@ pub trait Tables {
     /// What became of the first fragment of a packet, by [`crate::fragment::key`].
     fn fate(&self, key: &FlowKey) -> Option<Fate>;
 
-    /// The mark of the first of our `rules` rules that a new connection's packet matches; 0: none.
-    fn mark_by_rules(&self, key: &FlowKey, rules: u32) -> u32;
+    /// The mark of the first of `count` rules from `first` on that a new connection's packet matches; 0: none.
+    fn mark_by_rules(&self, key: &FlowKey, first: u32, count: u32) -> u32;
 }
 
 /// What is counted for a packet.

@@ -217,9 +217,10 @@ fn real_servers_take_tunnels_apart_without_any_table() {
     in_namespace(|| {
         veth_pair();
         assert!(decap::detach("v0").is_err());
-        decap::attach("v0").unwrap();
-        decap::attach("v0").unwrap();
-        decap::attach("v1").unwrap();
+        decap::attach("v0", None).unwrap();
+        decap::attach("v0", Some(6080)).unwrap();
+        decap::attach("v1", None).unwrap();
+        assert!(decap::attach("v1", Some(6081)).is_err(), "one port for all");
         assert!(Director::existing().unwrap().is_none(), "no director comes of it");
         decap::detach("v0").unwrap();
         decap::detach("v1").unwrap();

@@ -187,22 +187,23 @@ impl<const XDP: bool> Tables for Maps<XDP> {
     }
 
     #[inline(always)]
-    fn mark_by_rules(&self, key: &FlowKey, rules: u32) -> u32 {
-        stage::mark_by_rules(key, rules)
+    fn mark_by_rules(&self, key: &FlowKey, first: u32, count: u32) -> u32 {
+        stage::mark_by_rules(key, first, count)
     }
 }
 
 /// What a step of the search for a mark works on.
 struct MarkSearch<'a> {
     key: &'a FlowKey,
+    first: u32,
     mark: u32,
 }
 
-/// The mark of the first of our rules that a packet matches; 0: none.
+/// The mark of the first of `count` rules from `first` on that a packet matches; 0: none.
 #[inline(always)]
-pub(crate) fn mark_by_rules(key: &FlowKey, rules: u32) -> u32 {
-    let mut search = MarkSearch { key, mark: 0 };
-    repeat(rules.min(MARK_RULE_COUNT), try_rule, &mut search);
+pub(crate) fn mark_by_rules(key: &FlowKey, first: u32, count: u32) -> u32 {
+    let mut search = MarkSearch { key, first, mark: 0 };
+    repeat(count.min(MARK_RULE_COUNT), try_rule, &mut search);
     search.mark
 }
 
@@ -211,7 +212,7 @@ extern "C" fn try_rule(index: u32, search: *mut MarkSearch<'_>) -> i64 {
     // SAFETY: the search of `mark_by_rules`.
     let search = unsafe { &mut *search };
     // SAFETY: values of arrays live as long as the program.
-    let Some(rule): Option<&MarkRule> = MARK_RULES.get_ptr(index).map(|p| unsafe { &*p }) else { return 1 };
+    let Some(rule): Option<&MarkRule> = MARK_RULES.get_ptr(search.first.wrapping_add(index)).map(|p| unsafe { &*p }) else { return 1 };
     if mark::matches(rule, search.key) {
         search.mark = rule.mark;
         return 1;

@@ -123,7 +123,7 @@ pub(crate) static HELD_COUNT: Array<u32, 1> = Array::new();
 pub(crate) static LONG: PerCpuArray<Long, 1> = PerCpuArray::new();
 /// Rules that mark packets.
 #[btf_map]
-pub(crate) static MARK_RULES: Array<abi::MarkRule, { abi::MARK_RULES as usize }, MMAP> = Array::new();
+pub(crate) static MARK_RULES: Array<abi::MarkRule, { abi::MARK_RULES as usize }> = Array::new();
 #[btf_map]
 pub(crate) static LIMITER: PerCpuArray<Bucket, 1> = PerCpuArray::new();
 
@@ -136,6 +136,16 @@ static BUCKET_MASK: u32 = 1023;
 /// Secret of the connection hash.
 #[unsafe(no_mangle)]
 static HASH_SEED: u64 = 0;
+
+/// UDP port that `rvs_decap` takes GUE at, host order.
+#[unsafe(no_mangle)]
+static GUE_PORT: u16 = 6080;
+
+/// UDP port of GUE.
+#[inline(always)]
+pub(crate) fn gue_port() -> rvs_wire::Be16 {
+    rvs_wire::Be16::new(load(&GUE_PORT))
+}
 
 /// Connection records per shard.
 #[inline(always)]

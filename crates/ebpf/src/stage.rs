@@ -237,15 +237,15 @@ pub(crate) fn refresh_hop(skb: Skb, plan: &Plan, now: u64) -> bool {
 /// The mark of the first of our rules that a packet matches; 0: none.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn stage_mark(key: *const FlowKey, rules: u32) -> u32 {
+extern "C" fn stage_mark(key: *const FlowKey, first: u32, count: u32) -> u32 {
     // SAFETY: checked, and the verifier knows its size from the type.
-    if key.is_null() { 0 } else { kernel::mark_by_rules(unsafe { &*key }, rules) }
+    if key.is_null() { 0 } else { kernel::mark_by_rules(unsafe { &*key }, first, count) }
 }
 
 /// The mark of the first of our rules that a packet matches; 0: none.
 #[inline(always)]
-pub(crate) fn mark_by_rules(key: &FlowKey, rules: u32) -> u32 {
-    stage_mark(key, rules)
+pub(crate) fn mark_by_rules(key: &FlowKey, first: u32, count: u32) -> u32 {
+    stage_mark(key, first, count)
 }
 
 /// Remembers what became of a first fragment, and lets those go that wait for it; 0 when the packet was lost by that.
@@ -323,6 +323,19 @@ extern "C" fn stage_steer(skb: *mut __sk_buff, flow: *const Flow, plan: *const P
 #[inline(always)]
 pub(crate) fn steer(skb: Skb, flow: &Flow, plan: &Plan) {
     stage_steer(skb.0, flow, plan);
+}
+
+/// Takes back a hop; 0 when the packet has no IP header.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_unhop(skb: *mut __sk_buff) -> u32 {
+    tc::unhop(Skb(skb)).is_some() as u32
+}
+
+/// Takes back a hop.
+#[inline(always)]
+pub(crate) fn unhop(skb: Skb) -> Option<()> {
+    (stage_unhop(skb.0) != 0).then_some(())
 }
 
 /// The sum of a part of a packet; -1 when the packet is shorter.

@@ -11,7 +11,7 @@ use crate::{stage, verdict};
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6, BPF_F_ADJ_ROOM_ENCAP_L4_GRE,
     BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO, BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR,
-    bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
+    TC_ACT_SHOT, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
 };
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::classifier;
@@ -23,9 +23,11 @@ use rvs_core::plan::Plan;
 use rvs_core::rewrite;
 use rvs_core::tunnel::Inner;
 use rvs_core::verdict::{Outcome, Reason};
-use rvs_wire::Family;
-use rvs_wire::eth::Eth;
-use rvs_wire::ipv4::proto;
+use rvs_wire::checksum::Delta;
+use rvs_wire::eth::{self, Eth};
+use rvs_wire::ipv4::{Ipv4, proto};
+use rvs_wire::ipv6::Ipv6;
+use rvs_wire::{Be16, Family};
 
 /// `PACKET_HOST`: addressed to this host on the link layer.
 const PACKET_HOST: u32 = 0;
@@ -55,6 +57,69 @@ pub fn rvs_tc(ctx: TcContext) -> i32 {
         return finish_piece(skb, &mut flow, &mut plan, number, now);
     }
     finish(skb, &flow, &plan, number, now)
+}
+
+/// Decides and finishes a packet that the host's routing led here because of its mark: it was to be forwarded, which took a hop
+/// off, and has no sender on the link.
+#[classifier]
+pub fn rvs_mark(ctx: TcContext) -> i32 {
+    let skb = Skb(ctx.skb.skb);
+    if stage::unhop(skb).is_none() {
+        return verdict::tc(Reason::Malformed);
+    }
+    let now = now();
+    // SAFETY: the kernel hands a valid context to the program.
+    let mut flow = Flow { mark: unsafe { (*skb.0).mark }, ..Flow::default() };
+    let mut plan = Plan::default();
+    let number = stage::decide_tc(skb, &mut flow, &mut plan, now);
+    if Reason::is_forwarded(number) {
+        return forward(skb, &flow, &plan, number, now);
+    }
+    let reason = stage::reason(number);
+    match reason.outcome() {
+        Outcome::Answered => {
+            stage::answer(skb, &flow, &plan, reason, 0);
+            // Answers go back the way packets came; here that is the way to the client.
+            plan.next = flow.key.src;
+            plan.addr = flow.key.dst;
+            plan.outward = 1;
+            plan.family = flow.key.family;
+            send(skb, &plan, now)
+        }
+        // Local addresses come first for packets from the loopback interface.
+        Outcome::Passed if reason == Reason::LocalNode => {
+            verdict::count(reason);
+            plan.next = flow.key.dst;
+            plan.outward = 1;
+            plan.family = flow.key.family;
+            send(skb, &plan, now)
+        }
+        Outcome::Forwarded | Outcome::Passed | Outcome::Dropped | Outcome::Held => {
+            verdict::count(reason);
+            TC_ACT_SHOT as i32
+        }
+    }
+}
+
+/// Sends a finished packet towards the next hop of a plan.
+#[inline(always)]
+fn send(skb: Skb, plan: &Plan, now: u64) -> i32 {
+    let Some((hop, way)) = hop::find(skb, plan, now) else { return TC_ACT_SHOT as i32 };
+    leave(skb, hop, way)
+}
+
+/// Takes back the hop that the host's forwarding took off.
+#[inline(always)]
+pub(crate) fn unhop(mut packet: Skb) -> Option<()> {
+    let frame: Eth = packet.read(0)?;
+    if frame.ethertype == eth::IPV6 {
+        let ip: Ipv6 = packet.read(L3)?;
+        return packet.write(L3, Ipv6 { hop_limit: ip.hop_limit.wrapping_add(1), ..ip });
+    }
+    let ip: Ipv4 = packet.read(L3)?;
+    let (old, new) = (Be16::from_raw(u16::from_ne_bytes([ip.ttl, 0])), ip.ttl.wrapping_add(1));
+    let delta = Delta::NONE.word(old, Be16::from_raw(u16::from_ne_bytes([new, 0])));
+    packet.write(L3, Ipv4 { ttl: new, checksum: delta.apply(ip.checksum), ..ip })
 }
 
 /// Does what was decided.
@@ -111,6 +176,12 @@ fn forward(skb: Skb, flow: &Flow, plan: &Plan, number: u32, now: u64) -> i32 {
         return verdict::tc(Reason::RewriteFailed);
     }
     verdict::count_number(number);
+    leave(skb, hop, way)
+}
+
+/// Puts the frame header on and lets the packet out.
+#[inline(always)]
+fn leave(skb: Skb, hop: &Hop, way: Way) -> i32 {
     let header = match way {
         Way::Neighbour => return hop::to_neighbour(hop),
         Way::Direct => hop::header(hop),

@@ -1,10 +1,11 @@
-//! Programs on interfaces: every interface of the network namespace but the loopback has `rvs_tc` at TC ingress, some have
-//! `rvs_xdp` in front of it.
+//! Programs on interfaces: every interface of the network namespace has `rvs_tc` at TC ingress, some have `rvs_xdp` in front of
+//! it. The loopback carries what clients on this host send.
 //!
 //! From kernel 6.6 on a link holds the program there, pinned as `tc-<index>` (XDP on all kernels: `xdp-<index>`); unpinning it
 //! detaches. Below, a filter of the clsact qdisc does, with a fixed priority and handle, remembered by the fact `cls-<index>`.
 //! The facts `mode-<name>` hold what the user chose, so that an interface that comes back is served as before.
 
+use super::detour;
 use super::home::Home;
 use super::links::{self, Interface};
 use super::load::programs;
@@ -71,9 +72,9 @@ fn chosen(home: &Home, name: &str) -> Option<Mode> {
     }
 }
 
-/// Whether programs that see Ethernet headers fit an interface.
+/// Whether programs that see Ethernet headers fit an interface. The loopback's frames have them, too.
 fn served(interface: &Interface) -> bool {
-    interface.ethernet && !interface.loopback
+    (interface.ethernet || interface.loopback) && interface.name != detour::PEER
 }
 
 /// The ids of the link pinned there, if it is still on this interface.
@@ -89,7 +90,7 @@ fn tc_ids(home: &Home, index: u32) -> Option<(u32, u32)> {
 
 /// All interfaces, and what is attached to them.
 pub(crate) fn attached(home: &Home) -> Result<Vec<Attached>, Error> {
-    let interfaces = links::interfaces()?.into_iter().filter(|interface| !interface.loopback);
+    let interfaces = links::interfaces()?.into_iter();
     let one = |interface: Interface| Attached {
         chosen: chosen(home, &interface.name).filter(|_| served(&interface)),
         tc: tc_ids(home, interface.index),
@@ -139,8 +140,7 @@ pub(crate) fn cover(home: &Home) -> Result<(), Error> {
 pub(crate) fn attach(home: &Home, name: &str, mode: Mode) -> Result<(), Error> {
     let interface = find(name)?;
     if !served(&interface) {
-        let why = if interface.loopback { "the loopback is" } else { "interfaces without Ethernet headers are" };
-        return Err(Error::Unsupported(format!("{name}: {why} not served")));
+        return Err(Error::Unsupported(format!("{name}: interfaces without Ethernet headers are not served")));
     }
     put(home, &interface, mode)?;
     home.note(&mode_fact(name), &mode.to_string())
@@ -199,6 +199,40 @@ pub(super) fn put_tc(home: &Home, interface: &Interface, program: &str) -> Resul
     put_filter(home, interface, program).map_err(|error| context(io::Error::other(error)))?;
     let id = sys::prog_id(home.need(program)?.as_fd()).map_err(context)?;
     home.note(&cls_fact(interface.index), &id.to_string())
+}
+
+/// The pin of the program at the detour of marked packets.
+pub(super) const EGRESS: &str = "egress";
+
+/// Attaches a program at TC egress unless it is there. Where it is a filter, it goes with the interface.
+pub(super) fn put_egress(home: &Home, interface: &Interface, program: &str) -> Result<(), Error> {
+    if link_ids(home, EGRESS, interface.index).is_some() {
+        return Ok(());
+    }
+    let context = |error| failed(format!("attaching {program} to {}", interface.name), error);
+    home.unpin(EGRESS)?;
+    if features::tcx() {
+        let program = home.need(program)?;
+        let link = sys::link_create(program.as_fd(), interface.index, AttachType::TcxEgress, 0).map_err(context)?;
+        return home.pin(EGRESS, link);
+    }
+    let attach = || -> Result<(), ProgramError> {
+        match qdisc_add_clsact(&interface.name) {
+            Ok(()) => {}
+            Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if let Ok(old) = SchedClassifierLink::attached(&interface.name, TcAttachType::Egress, PRIORITY, HANDLE, None) {
+            let _ = old.detach();
+        }
+        let mut program = SchedClassifier::from_pin(home.path(program))?;
+        let options = TcAttachOptions::Netlink(NlOptions { priority: PRIORITY, handle: HANDLE, classid: None });
+        let link = program.attach_with_options(&interface.name, TcAttachType::Egress, options)?;
+        // The link would take the filter away when dropped.
+        std::mem::forget(program.take_link(link)?);
+        Ok(())
+    };
+    attach().map_err(|error| context(io::Error::other(error)))
 }
 
 fn put_filter(home: &Home, interface: &Interface, program: &str) -> Result<(), ProgramError> {

@@ -34,6 +34,8 @@ pub(crate) mod programs {
     pub(crate) const ANCHOR: &str = "rvs_anchor";
     /// At TC ingress of a real server.
     pub(crate) const DECAP: &str = "rvs_decap";
+    /// Egress of the detour of marked packets.
+    pub(crate) const MARK: &str = "rvs_mark";
 }
 
 /// Commands of the program `rvs_ctl`.
@@ -67,7 +69,7 @@ pub(crate) fn director(home: &Home, limits: &Limits) -> Result<(), Error> {
         let map = ebpf.map(name).ok_or_else(|| missing("map", name))?;
         map.pin(home.path(name)).map_err(|error| failed(format!("pinning the map {name}"), io::Error::other(error)))?;
     }
-    for name in [programs::TC, programs::XDP, programs::CTL] {
+    for name in [programs::TC, programs::XDP, programs::CTL, programs::MARK] {
         with_program(&mut ebpf, name, |fd| home.pin(name, fd))?;
     }
     anchor(home, &mut ebpf)?;
@@ -91,7 +93,9 @@ pub(crate) fn upgrade(home: &Home) -> Result<(), Error> {
     }
     let mut ebpf = loader.load(OBJECT).map_err(refused)?;
     let pins = home.pins()?;
-    for (name, links) in [(programs::TC, "tc-"), (programs::XDP, "xdp-"), (programs::CTL, "none-")] {
+    for (name, links) in
+        [(programs::TC, "tc-"), (programs::XDP, "xdp-"), (programs::MARK, attach::EGRESS), (programs::CTL, "none-")]
+    {
         with_program(&mut ebpf, name, |program| {
             for pin in pins.iter().filter(|pin| pin.starts_with(links)) {
                 let updated = sys::link_update(home.need(pin)?.as_fd(), program);
@@ -113,18 +117,24 @@ fn constants<'a>(loader: &mut EbpfLoader<'a>, conns: &'a u32, mask: &'a u32, see
     );
 }
 
-/// Loads the program of a real server and pins it in `home`. It needs none of the maps; they are made small, and go.
-pub(crate) fn decap(home: &Home) -> Result<(), Error> {
+/// Loads the program of a real server, which takes GUE at `gue_port`, and pins it in `home`. It needs none of the maps; they
+/// are made small, and go.
+pub(crate) fn decap(home: &Home, gue_port: u16) -> Result<(), Error> {
     features::require()?;
     let mut loader = EbpfLoader::new();
+    loader.override_global("GUE_PORT", &gue_port, true);
     for (name, _) in sizes(&Limits::default()) {
         loader.map_max_entries(name, 1);
     }
     let mut ebpf = loader.load(OBJECT).map_err(refused)?;
     with_program(&mut ebpf, programs::DECAP, |fd| home.pin(programs::DECAP, fd))?;
     anchor(home, &mut ebpf)?;
+    home.note(GUE_PORT_FACT, &gue_port.to_string())?;
     home.note(OBJECT_FACT, OBJECT_HASH)
 }
+
+/// The fact that remembers the port of a real server's GUE.
+pub(crate) const GUE_PORT_FACT: &str = "gue-port";
 
 /// Runs `rvs_ctl`.
 pub(crate) fn control(home: &Home, command: Command) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use super::mmap::Shared;
 use super::os;
 use crate::Error;
 use rvs_core::abi::{
-    self, ABI_VERSION, Conn, Control, Counters, Dest, DestId, ListEntry, Rate, SHARDS, SchedCell, SchedState, Service,
+    self, ABI_VERSION, Conn, Control, Counters, Dest, DestId, ListEntry, MarkRule, Rate, SHARDS, SchedCell, SchedState, Service,
     ServiceId, ServiceKey, Shard,
 };
 use std::mem::offset_of;
@@ -60,6 +60,7 @@ pub(crate) struct Maps {
     reasons: Map,
     shards: Map,
     conns: Map,
+    mark_rules: Map,
 }
 
 fn open(home: &Home, name: &str, key: usize, value: usize) -> Result<Map, Error> {
@@ -102,6 +103,7 @@ impl Maps {
             reasons: array::<u64>(home, "REASONS")?,
             shards: array::<Shard>(home, "SHARDS")?,
             conns: array::<Conn>(home, "CONNS")?,
+            mark_rules: array::<MarkRule>(home, "MARK_RULES")?,
         };
         let abi = maps.control.load(0, offset_of!(Control, abi)).unwrap_or(0);
         if abi != 0 && abi != ABI_VERSION {
@@ -180,6 +182,24 @@ impl Maps {
         let size = (self.conns.info().max_entries / SHARDS) as usize;
         let shards = bytes.chunks_exact(size_of::<Shard>()).filter_map(|bytes| Shard::read_from_bytes(bytes).ok());
         Ok(shards.enumerate().map(|(n, shard)| n * size..n * size + (shard.fresh.get() as usize).min(size)).collect())
+    }
+
+    /// A rule that marks packets, by its index.
+    pub(crate) fn mark_rule(&self, index: u32) -> Result<MarkRule, Error> {
+        let mut rule = MarkRule::default();
+        let read = self.mark_rules.lookup(&index.to_ne_bytes(), rule.as_mut_bytes());
+        read.map(|()| rule).map_err(|error| failed("reading the map MARK_RULES", error))
+    }
+
+    /// Writes a rule that marks packets. It must not hold yet.
+    pub(crate) fn set_mark_rule(&mut self, index: u32, rule: &MarkRule) -> Result<(), Error> {
+        let written = self.mark_rules.update(&index.to_ne_bytes(), rule.as_bytes());
+        written.map_err(|error| failed("writing the map MARK_RULES", error))
+    }
+
+    /// Says which rules hold, as [`Control::mark_rules`].
+    pub(crate) fn set_mark_word(&mut self, word: u32) -> Result<(), Error> {
+        self.store(Area::Control, 0, offset_of!(Control, mark_rules), &word.to_ne_bytes())
     }
 
     /// Number of connection records in use.

@@ -9,6 +9,7 @@ mod attach;
 mod change;
 mod connections;
 pub mod decap;
+mod detour;
 mod features;
 mod home;
 mod links;
@@ -16,6 +17,7 @@ mod listing;
 mod load;
 mod map;
 mod maps;
+pub mod marks;
 mod mmap;
 mod mode;
 mod netlink;
@@ -36,7 +38,7 @@ use crate::{Dataplane, Error, UpdateError};
 use home::{Home, Purpose};
 use maps::Maps;
 use place::{How, Place, net_namespace};
-use rvs_core::abi::ServiceKey;
+use rvs_core::abi::{MarkRule, ServiceKey};
 use rvs_core::verdict::Reason;
 use rvs_intent::{Connection, Edit, Listing};
 use std::io;
@@ -149,6 +151,29 @@ impl Director {
         attach::attach(&self.home, name, mode)
     }
 
+    /// The rules that mark packets where connections begin, in the order in which they are tried.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    pub fn mark_rules(&self) -> Result<Vec<MarkRule>, Error> {
+        let _lock = self.home.lock(How::Shared)?;
+        marks::read(&self.maps)
+    }
+
+    /// Replaces them, all at once: what `change` makes of those that hold.
+    ///
+    /// # Errors
+    /// More than [`marks::MAX_RULES`], what `change` refuses, or maps that cannot be written.
+    pub fn change_mark_rules(
+        &mut self,
+        change: impl FnOnce(&mut Vec<MarkRule>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let _lock = self.home.lock(How::Exclusive)?;
+        let mut rules = marks::read(&self.maps)?;
+        change(&mut rules)?;
+        marks::write(&mut self.maps, &rules)
+    }
+
     /// Leaves the interface `name` alone from now on.
     ///
     /// # Errors
@@ -174,6 +199,7 @@ impl Director {
         }
         let alive = home.alive()?;
         if alive {
+            detour::remove(&home)?;
             attach::release(&home)?;
         }
         home.remove_with(lock)?;
@@ -246,7 +272,8 @@ fn create(home: &Home, limits: &Limits) -> Result<(), Error> {
 impl Dataplane for Director {
     fn update(&mut self, edits: &[Edit]) -> Result<(), UpdateError> {
         let _lock = self.home.lock(How::Exclusive)?;
-        update::update(&mut self.maps, edits)
+        let home = &self.home;
+        update::update(&mut self.maps, edits, |marks| detour::fit(home, marks))
     }
 
     fn listing(&mut self) -> Result<Listing, Error> {

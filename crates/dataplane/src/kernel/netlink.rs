@@ -15,12 +15,31 @@ pub(crate) mod kind {
     pub(crate) const DELLINK: u16 = 17;
     /// Asks for interfaces.
     pub(crate) const GETLINK: u16 = 18;
+    /// Makes a route.
+    pub(crate) const NEWROUTE: u16 = 24;
     /// Asks for a route.
     pub(crate) const GETROUTE: u16 = 26;
+    /// Makes a rule of routing.
+    pub(crate) const NEWRULE: u16 = 32;
+    /// Removes one.
+    pub(crate) const DELRULE: u16 = 33;
+    /// Asks for them.
+    pub(crate) const GETRULE: u16 = 34;
     pub(super) const ERROR: u16 = 2;
     pub(super) const DONE: u16 = 3;
     pub(super) const REQUEST: u16 = 1;
+    pub(super) const ACK: u16 = 4;
     pub(super) const DUMP: u16 = 0x300;
+}
+
+/// Flags of requests that change something.
+pub(crate) mod flags {
+    /// In place of the one that is there.
+    pub(crate) const REPLACE: u16 = 0x100;
+    /// Only if there is none.
+    pub(crate) const EXCLUSIVE: u16 = 0x200;
+    /// Make it if there is none.
+    pub(crate) const CREATE: u16 = 0x400;
 }
 
 /// Multicast group of changes of interfaces, as a bit of the address.
@@ -64,16 +83,7 @@ impl Socket {
     /// Sends a request with `body` (fixed part and attributes) and returns what comes back: one message, or with `dump` all
     /// up to the end.
     pub(crate) fn request(&mut self, kind: u16, dump: bool, body: &[u8]) -> io::Result<Vec<Message>> {
-        self.sequence += 1;
-        let flags = kind::REQUEST | if dump { kind::DUMP } else { 0 };
-        let mut packet = Vec::with_capacity(HEADER + body.len());
-        packet.extend(((HEADER + body.len()) as u32).to_ne_bytes());
-        packet.extend(kind.to_ne_bytes());
-        packet.extend(flags.to_ne_bytes());
-        packet.extend(self.sequence.to_ne_bytes());
-        packet.extend(0u32.to_ne_bytes());
-        packet.extend(body);
-        send(self.fd.as_raw_fd(), &packet, MsgFlags::empty())?;
+        self.send(kind, if dump { kind::DUMP } else { 0 }, body)?;
         let mut replies = Vec::new();
         loop {
             for (sequence, message) in self.receive()? {
@@ -88,6 +98,31 @@ impl Socket {
                 return Ok(replies);
             }
         }
+    }
+
+    /// Sends a request that changes something, and waits until it is done.
+    pub(crate) fn change(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+        self.send(kind, flags | kind::ACK, body)?;
+        loop {
+            for (sequence, message) in self.receive()? {
+                if sequence == self.sequence && message.kind == kind::ERROR {
+                    return error(&message.body);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+        self.sequence += 1;
+        let flags = kind::REQUEST | flags;
+        let mut packet = Vec::with_capacity(HEADER + body.len());
+        packet.extend(((HEADER + body.len()) as u32).to_ne_bytes());
+        packet.extend(kind.to_ne_bytes());
+        packet.extend(flags.to_ne_bytes());
+        packet.extend(self.sequence.to_ne_bytes());
+        packet.extend(0u32.to_ne_bytes());
+        packet.extend(body);
+        send(self.fd.as_raw_fd(), &packet, MsgFlags::empty()).map(drop).map_err(io::Error::from)
     }
 
     /// The next messages, with their sequence numbers. Waits for them.

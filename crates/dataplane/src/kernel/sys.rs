@@ -36,6 +36,8 @@ pub(crate) enum AttachType {
     Xdp = 37,
     /// `BPF_TCX_INGRESS`, to an interface.
     TcxIngress = 46,
+    /// `BPF_TCX_EGRESS`, to an interface.
+    TcxEgress = 47,
 }
 
 /// Runs one command of `bpf(2)`.

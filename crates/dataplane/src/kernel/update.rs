@@ -11,14 +11,19 @@ use crate::{Error, UpdateError};
 use rvs_core::abi::{DestId, DestState, ServiceKey};
 use rvs_intent::{Capabilities, Edit, Refusal, Rules, Table};
 use rvs_wire::Family;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 /// How long an update spends on looking up the ways to servers it does not change.
 const REFRESH: Duration = Duration::from_millis(10);
 
-/// Applies the edits in order, or none of them.
-pub(crate) fn update(maps: &mut Maps, edits: &[Edit]) -> Result<(), UpdateError> {
+/// Applies the edits in order, or none of them. `follow` is told the marks that services go by when they change: before the
+/// commit those that come in addition, after it those that are left.
+pub(crate) fn update(
+    maps: &mut Maps,
+    edits: &[Edit],
+    follow: impl Fn(&BTreeSet<(Family, u32)>) -> Result<(), Error>,
+) -> Result<(), UpdateError> {
     let now = boot_second();
     let image = settled(maps, now)?;
     let old = image.table(&maps.sched(image.heads.services_used)?)?;
@@ -36,12 +41,25 @@ pub(crate) fn update(maps: &mut Maps, edits: &[Edit]) -> Result<(), UpdateError>
     for (id, addr, family) in &plan.arrived {
         plan.prepare.push(Write::Way(*id, router.way(*addr, *family)));
     }
+    let (before, after) = (marks(&old), marks(&new));
+    if !after.is_subset(&before) {
+        follow(&after.union(&before).copied().collect())?;
+    }
     perform_all(maps, &plan.prepare)?;
     perform(maps, &Write::Commit(generation))?;
     let image = Image::capture(maps)?;
     perform_all(maps, &refresh(&image, &router))?;
     perform_all(maps, &settle(&image, plan.removed, now))?;
+    if !before.is_subset(&after) {
+        follow(&after)?;
+    }
     Ok(())
+}
+
+/// The marks that services go by.
+fn marks(table: &Table) -> BTreeSet<(Family, u32)> {
+    let keys = table.services.iter().map(|service| &service.key).filter(|key| key.proto == 0);
+    keys.filter_map(|key| Some((Family::from_raw(key.family)?, key.addr.last().raw()))).collect()
 }
 
 /// Zeroes the counters of a service and its destinations, or of all.
