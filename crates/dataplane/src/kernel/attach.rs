@@ -18,6 +18,7 @@ use aya::programs::links::Link;
 use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact};
 use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
 use rvs_core::abi::{XdpPort, xdp_slot};
+use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use zerocopy::IntoBytes;
@@ -153,8 +154,25 @@ pub(crate) fn detach(home: &Home, name: &str) -> Result<(), Error> {
     take(home, &interface)
 }
 
+/// The setting that lets packets from addresses of this host come in through the loopback, as real servers' answers to
+/// clients on the director do.
+const ACCEPT_LOCAL: &str = "/proc/sys/net/ipv4/conf/lo/accept_local";
+/// Fact: it was off.
+const LOCAL_WAS_OFF: &str = "accept-local-was-off";
+
+fn accept_local(home: &Home) -> Result<(), Error> {
+    if fs::read_to_string(ACCEPT_LOCAL).is_ok_and(|value| value.trim() == "0") {
+        home.note(LOCAL_WAS_OFF, "1")?;
+        fs::write(ACCEPT_LOCAL, "1").map_err(|error| failed(format!("setting {ACCEPT_LOCAL}"), error))?;
+    }
+    Ok(())
+}
+
 /// Detaches from everything that outlives its pin. The lock must be held.
 pub(crate) fn release(home: &Home) -> Result<(), Error> {
+    if home.fact(LOCAL_WAS_OFF).is_some() {
+        fs::write(ACCEPT_LOCAL, "0").map_err(|error| failed(format!("setting {ACCEPT_LOCAL}"), error))?;
+    }
     let filters = attached(home)?.into_iter().filter(|at| home.fact(&cls_fact(at.interface.index)).is_some());
     filters.into_iter().try_for_each(|at| take(home, &at.interface))
 }
@@ -167,6 +185,9 @@ pub(super) fn find(name: &str) -> Result<Interface, Error> {
 fn put(home: &Home, interface: &Interface, mode: Mode) -> Result<(), Error> {
     let xdp = choose(mode, interface, &links::driver(&interface.name)).map_err(Error::Unsupported)?;
     put_tc(home, interface, programs::TC)?;
+    if interface.loopback {
+        accept_local(home)?;
+    }
     let pin = xdp_pin(interface.index);
     drop_xdp(home, interface.index)?;
     let flags = match xdp {
