@@ -220,8 +220,12 @@ pub struct Dest {
     pub l_threshold: Cell<u32>,
     /// Its entry in `LISTS`, likewise: how connections of a persistent client are forwarded.
     pub entry: Cell<u32>,
+    /// Tunnels: the MTU that a router on the way told; 0: none.
+    pub path_mtu: Cell<u32>,
+    /// Until which second (of the coarse monotonic clock) that holds.
+    pub path_mtu_until: Cell<u32>,
     /// Zero.
-    pub pad: [u32; 8],
+    pub pad: [u32; 6],
 }
 
 /// How packets reach the real server; the kernel's numbers (`IP_VS_CONN_F_MASQ` …).

@@ -11,7 +11,7 @@ use crate::tables::{Count, Tables};
 use crate::verdict::Reason;
 use rvs_wire::ipv4::proto;
 use rvs_wire::tcp::{RST, SYN};
-use rvs_wire::{Addr, Be16, Be32};
+use rvs_wire::{Addr, Be16};
 
 /// Port that FTP servers connect from; such connections are data of another one and are never scheduled.
 const FTP_DATA: Be16 = Be16::new(20);
@@ -139,7 +139,7 @@ fn template_key(flow: &Flow, found: &Found<'_>) -> FlowKey {
     if found.mark != 0 {
         return FlowKey {
             src: flow.key.src.masked(found.slot.netmask),
-            dst: Addr::v4(Be32::new(found.mark)),
+            dst: Addr::mark(found.mark),
             sport: Be16::ZERO,
             dport: Be16::ZERO,
             proto: 0,

@@ -22,6 +22,7 @@ pub mod mark;
 #[cfg(any(test, feature = "model"))]
 pub mod model;
 pub mod packet;
+pub mod path_mtu;
 pub mod plan;
 pub mod rewrite;
 pub mod sched;

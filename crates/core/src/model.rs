@@ -15,7 +15,7 @@ use crate::service::Found;
 use crate::tables::{Count, Tables, sched_state};
 use crate::tunnel::Inner;
 use crate::verdict::{Outcome, Reason};
-use crate::{decide, fragment, mark, rewrite};
+use crate::{decide, fragment, mark, path_mtu, rewrite};
 use core::cell::{Cell, RefCell};
 use core::net::{Ipv4Addr, Ipv6Addr};
 use rvs_wire::eth::{self, Eth};
@@ -198,6 +198,8 @@ impl Model {
             Ok(()) => decide::decide(self, &flow, &mut plan),
             Err(reason) => reason,
         };
+        let unrelated = reason == Reason::IcmpUnrelated && flow.is_icmp();
+        let reason = if unrelated { path_mtu::learn(frame, self, &flow) } else { reason };
         let (reason, out) = match reason.outcome() {
             Outcome::Forwarded => self.forward(frame, &flow, &plan, reason),
             Outcome::Answered => (reason, self.answer(frame, &flow, reason, 0, &plan)),
@@ -228,7 +230,11 @@ impl Model {
     }
 
     fn forward(&self, frame: &[u8], flow: &Flow, plan: &Plan, reason: Reason) -> (Reason, Option<Vec<u8>>) {
-        if !plan.fits(flow.len, self.mtu) {
+        let mtu = match self.dest(plan.dest) {
+            Some(dest) if plan.is_tunnel() => path_mtu::towards(dest, self.mtu, self.now.get()),
+            _ => self.mtu,
+        };
+        if !plan.fits(flow.len, mtu) {
             if flow.dont_fragment == 0 {
                 let can_be_cut = frame[L3] == 0x45;
                 return (if can_be_cut { Reason::Cut } else { Reason::TooBig }, None);
@@ -236,7 +242,7 @@ impl Model {
             if flow.is_icmp() || flow.piece == piece::LATER {
                 return (Reason::TooBig, None);
             }
-            let mtu = (self.mtu - plan.growth()) as u16;
+            let mtu = (mtu - plan.growth()) as u16;
             return (Reason::FragNeeded, self.answer(frame, flow, Reason::FragNeeded, mtu, plan));
         }
         let mut out = frame.to_vec();
@@ -399,7 +405,12 @@ impl Tables for Model {
     }
 
     fn mark_by_rules(&self, key: &FlowKey, first: u32, count: u32) -> u32 {
-        self.mark_rules.iter().skip(first as usize).take(count as usize).find(|rule| mark::matches(rule, key)).map_or(0, |rule| rule.mark)
+        self.mark_rules
+            .iter()
+            .skip(first as usize)
+            .take(count as usize)
+            .find(|rule| mark::matches(rule, key))
+            .map_or(0, |rule| rule.mark)
     }
 }
 

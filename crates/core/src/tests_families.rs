@@ -217,3 +217,31 @@ fn ipsec_follows_the_exchange_of_its_keys() {
         assert_eq!(back[26..30], VIP4.octets());
     }
 }
+
+#[test]
+fn a_router_on_a_tunnels_way_makes_its_mtu_known() {
+    for (kind, between) in [(0u8, 0usize), (1, 12), (2, 4)] {
+        let server =
+            Server { addr: SERVER4.into(), forward: Forward::Tunnel, tunnel: (kind, 0, 6080), ..Server::default() };
+        let model = director(VIP4.into(), proto::UDP, server);
+        let big = Shape { payload: vec![1; 1300], ..Shape::default() };
+        let datagram = frames::udp((CLIENT4, 5000), (VIP4, 80), &big);
+        let tunnelled = sent(&model, &datagram, Reason::Tun);
+        let director_addr = Ipv4Addr::new(10, 0, 2, 1);
+        let router = Ipv4Addr::new(10, 0, 2, 254);
+        let mut error = frames::icmp_error(router, director_addr, 3, 4, &tunnelled[14..], 200);
+        error[40..42].copy_from_slice(&1280u16.to_be_bytes());
+        assert_eq!(model.packet(&error).0, Reason::TunnelTooBig);
+        let told = sent(&model, &datagram, Reason::FragNeeded);
+        assert_eq!(u16::from_be_bytes([told[40], told[41]]) as usize, 1280 - 20 - between);
+        model.now.set(model.now.get() + 299_000_000_000);
+        sent(&model, &datagram, Reason::FragNeeded);
+        model.now.set(model.now.get() + 299_000_000_000);
+        sent(&model, &frames::udp((CLIENT4, 5000), (VIP4, 80), &Shape::default()), Reason::Tun);
+        model.now.set(model.now.get() + 10_000_000_000);
+        sent(&model, &datagram, Reason::Tun);
+
+        let liar = frames::icmp_error(router, director_addr, 3, 4, &tunnelled[14..], 20 + between + 20);
+        assert!(matches!(model.packet(&liar).0, Reason::IcmpUnrelated | Reason::Malformed), "too little is quoted");
+    }
+}

@@ -113,6 +113,8 @@ reasons! {
     HeaderChain = 19, "header_chain", Passed;
     /// A fragment of an ICMP error.
     IcmpFragment = 20, "icmp_fragment", Passed;
+    /// A router tells that a tunnel's packet was too big for it; remembered for that real server.
+    TunnelTooBig = 21, "tunnel_too_big", Passed;
     /// The connection's destination was deleted.
     DestGone = 24, "dest_gone", Dropped;
     /// No free entry in the connection table.

@@ -12,12 +12,12 @@ use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use rvs_core::flow::L3;
 use rvs_core::packet::{Packet, PacketMut};
+use rvs_wire::Be16;
 use rvs_wire::eth::{self, Eth};
 use rvs_wire::ipv4::{self, Ipv4, proto};
 use rvs_wire::ipv6::{self, Ipv6};
 use rvs_wire::tunnel::{Gre, GreSum, Gue};
 use rvs_wire::udp::Udp;
-use rvs_wire::Be16;
 
 /// A tunnel around a packet.
 #[derive(Clone, Copy)]

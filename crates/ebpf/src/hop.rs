@@ -6,6 +6,7 @@
 //! it and keeps the packets until the answer comes. XDP only uses what TC found.
 
 use crate::access::Skb;
+use crate::kernel::dest;
 use crate::maps::{DESTS, HOPS, XDP_PORTS};
 use crate::stage;
 use aya_ebpf::bindings::{
@@ -15,6 +16,7 @@ use aya_ebpf::bindings::{
 use aya_ebpf::helpers::generated as helpers;
 use core::mem::{size_of, zeroed};
 use rvs_core::abi::{Hop, XdpPort, xdp_slot};
+use rvs_core::path_mtu;
 use rvs_core::plan::Plan;
 use rvs_wire::eth::{self, Eth};
 use rvs_wire::{Addr, Be32, Family};
@@ -90,6 +92,15 @@ fn is_for(hop: &Hop, plan: &Plan) -> bool {
 #[inline(always)]
 fn source(plan: &Plan) -> Addr {
     if plan.outward != 0 { plan.addr } else { Addr::UNSPECIFIED }
+}
+
+/// The MTU of the way that a plan takes; 0: unknown.
+#[inline(always)]
+pub(crate) fn mtu(hop: &Hop, plan: &Plan, now: u64) -> u32 {
+    if !plan.is_tunnel() {
+        return hop.mtu;
+    }
+    dest(plan.dest).map_or(hop.mtu, |dest| path_mtu::towards(dest, hop.mtu, now))
 }
 
 /// Asks the kernel.

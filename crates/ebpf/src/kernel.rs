@@ -173,7 +173,7 @@ impl<const XDP: bool> Tables for Maps<XDP> {
         if plan.is_local() || (plan.is_tunnel() && plan.tunnel().is_summed()) {
             return false;
         }
-        hop::fresh(plan, self.now).is_some_and(|hop| plan.fits(len, hop.mtu))
+        hop::fresh(plan, self.now).is_some_and(|hop| plan.fits(len, hop::mtu(hop, plan, self.now)))
     }
 
     #[inline(always)]
@@ -212,7 +212,10 @@ extern "C" fn try_rule(index: u32, search: *mut MarkSearch<'_>) -> i64 {
     // SAFETY: the search of `mark_by_rules`.
     let search = unsafe { &mut *search };
     // SAFETY: values of arrays live as long as the program.
-    let Some(rule): Option<&MarkRule> = MARK_RULES.get_ptr(search.first.wrapping_add(index)).map(|p| unsafe { &*p }) else { return 1 };
+    let Some(rule): Option<&MarkRule> = MARK_RULES.get_ptr(search.first.wrapping_add(index)).map(|p| unsafe { &*p })
+    else {
+        return 1;
+    };
     if mark::matches(rule, search.key) {
         search.mark = rule.mark;
         return 1;

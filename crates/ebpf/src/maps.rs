@@ -19,6 +19,33 @@ pub(crate) struct TimerCell {
     pub(crate) timer: bpf_timer,
 }
 
+/// What is being found out about a packet: in a map, because program stacks are small. A CPU runs one of our programs at a
+/// time, but each has a record of its own all the same.
+#[repr(C)]
+pub(crate) struct Work {
+    pub(crate) flow: rvs_core::flow::Flow,
+    pub(crate) plan: rvs_core::plan::Plan,
+}
+
+/// Whose [`Work`] it is.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Worker {
+    Tc = 0,
+    Xdp = 1,
+    Mark = 2,
+}
+
+/// A record for a new packet.
+#[inline(always)]
+pub(crate) fn work(worker: Worker) -> Option<(&'static mut rvs_core::flow::Flow, &'static mut rvs_core::plan::Plan)> {
+    // SAFETY: a per-CPU value that only this program run touches now.
+    let work = WORK.get_ptr_mut(worker as u32).map(|p| unsafe { &mut *p })?;
+    work.flow = rvs_core::flow::Flow::default();
+    work.plan = rvs_core::plan::Plan::default();
+    Some((&mut work.flow, &mut work.plan))
+}
+
 /// Bytes being summed up.
 #[repr(C)]
 pub(crate) struct Scratch {
@@ -124,6 +151,8 @@ pub(crate) static LONG: PerCpuArray<Long, 1> = PerCpuArray::new();
 /// Rules that mark packets.
 #[btf_map]
 pub(crate) static MARK_RULES: Array<abi::MarkRule, { abi::MARK_RULES as usize }> = Array::new();
+#[btf_map]
+pub(crate) static WORK: PerCpuArray<Work, 3> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static LIMITER: PerCpuArray<Bucket, 1> = PerCpuArray::new();
 

@@ -11,6 +11,7 @@ use rvs_core::begin::{self, Choice, Stages};
 use rvs_core::decide::known;
 use rvs_core::flow::{self, Flow, Walked, classify};
 use rvs_core::fragment;
+use rvs_core::path_mtu;
 use rvs_core::plan::Plan;
 use rvs_core::service::{self, Found};
 use rvs_core::tables::Tables;
@@ -323,6 +324,23 @@ extern "C" fn stage_steer(skb: *mut __sk_buff, flow: *const Flow, plan: *const P
 #[inline(always)]
 pub(crate) fn steer(skb: Skb, flow: &Flow, plan: &Plan) {
     stage_steer(skb.0, flow, plan);
+}
+
+/// Learns the path MTU of a tunnel from an ICMP error; the number of the reason.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_learn_mtu(skb: *mut __sk_buff, flow: *const Flow, now: u64) -> u32 {
+    if flow.is_null() {
+        return Reason::NoConfig as u32;
+    }
+    // SAFETY: not null, and the verifier knows its size from the type.
+    path_mtu::learn(&Skb(skb), &TcMaps::at(now), unsafe { &*flow }) as u32
+}
+
+/// Learns the path MTU of a tunnel from an ICMP error; the number of the reason.
+#[inline(always)]
+pub(crate) fn learn_mtu(skb: Skb, flow: &Flow, now: u64) -> u32 {
+    stage_learn_mtu(skb.0, flow, now)
 }
 
 /// Takes back a hop; 0 when the packet has no IP header.

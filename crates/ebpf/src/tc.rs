@@ -6,6 +6,7 @@
 use crate::access::Skb;
 use crate::hop::{self, Way};
 use crate::kernel::{dest, now};
+use crate::maps::{Worker, work};
 use crate::pieces::Hold;
 use crate::{stage, verdict};
 use aya_ebpf::bindings::{
@@ -45,18 +46,21 @@ pub fn rvs_tc(ctx: TcContext) -> i32 {
         return verdict::tc(Reason::NotForUs);
     }
     let now = now();
+    let Some((flow, plan)) = work(Worker::Tc) else { return verdict::tc(Reason::NoConfig) };
     // SAFETY: as above.
-    let mut flow = Flow { mark: unsafe { (*skb.0).mark }, ..Flow::default() };
-    let mut plan = Plan::default();
-    let mut number = stage::decide_tc(skb, &mut flow, &mut plan, now);
+    flow.mark = unsafe { (*skb.0).mark };
+    let mut number = stage::decide_tc(skb, flow, plan, now);
     if number == Reason::Malformed as u32 && pull(skb) {
         // The headers were not in the part of the packet that can be reached directly; now they are, if they are there.
-        number = stage::decide_tc(skb, &mut flow, &mut plan, now);
+        number = stage::decide_tc(skb, flow, plan, now);
+    }
+    if number == Reason::IcmpUnrelated as u32 && flow.is_icmp() {
+        number = stage::learn_mtu(skb, flow, now);
     }
     if flow.piece != piece::WHOLE {
-        return finish_piece(skb, &mut flow, &mut plan, number, now);
+        return finish_piece(skb, flow, plan, number, now);
     }
-    finish(skb, &flow, &plan, number, now)
+    finish(skb, flow, plan, number, now)
 }
 
 /// Decides and finishes a packet that the host's routing led here because of its mark: it was to be forwarded, which took a hop
@@ -68,23 +72,23 @@ pub fn rvs_mark(ctx: TcContext) -> i32 {
         return verdict::tc(Reason::Malformed);
     }
     let now = now();
+    let Some((flow, plan)) = work(Worker::Mark) else { return TC_ACT_SHOT as i32 };
     // SAFETY: the kernel hands a valid context to the program.
-    let mut flow = Flow { mark: unsafe { (*skb.0).mark }, ..Flow::default() };
-    let mut plan = Plan::default();
-    let number = stage::decide_tc(skb, &mut flow, &mut plan, now);
+    flow.mark = unsafe { (*skb.0).mark };
+    let number = stage::decide_tc(skb, flow, plan, now);
     if Reason::is_forwarded(number) {
-        return forward(skb, &flow, &plan, number, now);
+        return forward(skb, flow, plan, number, now);
     }
     let reason = stage::reason(number);
     match reason.outcome() {
         Outcome::Answered => {
-            stage::answer(skb, &flow, &plan, reason, 0);
+            stage::answer(skb, flow, plan, reason, 0);
             // Answers go back the way packets came; here that is the way to the client.
             plan.next = flow.key.src;
             plan.addr = flow.key.dst;
             plan.outward = 1;
             plan.family = flow.key.family;
-            send(skb, &plan, now)
+            send(skb, plan, now)
         }
         // Local addresses come first for packets from the loopback interface.
         Outcome::Passed if reason == Reason::LocalNode => {
@@ -92,7 +96,7 @@ pub fn rvs_mark(ctx: TcContext) -> i32 {
             plan.next = flow.key.dst;
             plan.outward = 1;
             plan.family = flow.key.family;
-            send(skb, &plan, now)
+            send(skb, plan, now)
         }
         Outcome::Forwarded | Outcome::Passed | Outcome::Dropped | Outcome::Held => {
             verdict::count(reason);
@@ -169,8 +173,9 @@ fn pull(skb: Skb) -> bool {
 #[inline(always)]
 fn forward(skb: Skb, flow: &Flow, plan: &Plan, number: u32, now: u64) -> i32 {
     let Some((hop, way)) = hop::find(skb, plan, now) else { return verdict::tc(Reason::NoRoute) };
-    if !plan.fits(frame_len(skb, flow), hop.mtu) {
-        return too_big(skb, flow, plan, hop);
+    let mtu = hop::mtu(hop, plan, now);
+    if !plan.fits(frame_len(skb, flow), mtu) {
+        return too_big(skb, flow, plan, mtu);
     }
     if stage::apply_tc(skb, flow, plan).is_none() {
         return verdict::tc(Reason::RewriteFailed);
@@ -206,8 +211,8 @@ fn frame_len(skb: Skb, flow: &Flow) -> u32 {
 }
 
 #[inline(always)]
-fn too_big(skb: Skb, flow: &Flow, plan: &Plan, hop: &Hop) -> i32 {
-    let mtu = hop.mtu.wrapping_sub(plan.growth());
+fn too_big(skb: Skb, flow: &Flow, plan: &Plan, mtu: u32) -> i32 {
+    let mtu = mtu.wrapping_sub(plan.growth());
     if flow.dont_fragment == 0 {
         // The pieces come in again, one by one.
         let cut = stage::cut(skb, flow, mtu).is_some();

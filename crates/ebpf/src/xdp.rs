@@ -2,6 +2,7 @@
 
 use crate::access::Xdp;
 use crate::kernel::{dest, now};
+use crate::maps::{Worker, work};
 use crate::{hop, stage, verdict};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated as helpers;
@@ -22,11 +23,10 @@ pub fn rvs_xdp(ctx: XdpContext) -> u32 {
         return verdict::xdp(Reason::NotForUs);
     }
     let now = now();
-    let mut flow = Flow::default();
-    let mut plan = Plan::default();
-    let number = stage::decide_xdp(packet, &mut flow, &mut plan, now);
+    let Some((flow, plan)) = work(Worker::Xdp) else { return verdict::xdp(Reason::NoConfig) };
+    let number = stage::decide_xdp(packet, flow, plan, now);
     if Reason::is_forwarded(number) {
-        return forward(packet, &flow, &plan, number);
+        return forward(packet, flow, plan, number);
     }
     // Headers that cannot be reached here may be reached at TC, which finds out by itself.
     verdict::xdp(stage::reason(number))

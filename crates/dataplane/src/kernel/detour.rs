@@ -114,7 +114,7 @@ fn make(socket: &mut Socket) -> io::Result<()> {
     const IFLA_INFO_KIND: u16 = 1;
     const IFLA_INFO_DATA: u16 = 2;
     const VETH_INFO_PEER: u16 = 1;
-    let bits = (libc::IFF_UP | libc::IFF_NOARP) as u32;
+    let bits = libc::IFF_NOARP as u32;
     let mut peer = link(0, bits, bits);
     push_attribute(&mut peer, IFLA_IFNAME, format!("{PEER}\0").as_bytes());
     push_attribute(&mut peer, IFLA_MTU, &MTU.to_ne_bytes());
@@ -127,7 +127,14 @@ fn make(socket: &mut Socket) -> io::Result<()> {
     push_attribute(&mut body, IFLA_IFNAME, format!("{DEVICE}\0").as_bytes());
     push_attribute(&mut body, IFLA_MTU, &MTU.to_ne_bytes());
     push_attribute(&mut body, IFLA_LINKINFO, &info);
-    socket.change(kind::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &body)
+    socket.change(kind::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &body)?;
+    // Neither comes up before both are there.
+    let up = libc::IFF_UP as u32;
+    for name in [PEER, DEVICE] {
+        let index = find(name).map_err(io::Error::other)?.index;
+        socket.change(kind::NEWLINK, 0, &link(index, up, up))?;
+    }
+    Ok(())
 }
 
 /// The default route of our table.

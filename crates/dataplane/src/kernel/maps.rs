@@ -8,8 +8,8 @@ use super::mmap::Shared;
 use super::os;
 use crate::Error;
 use rvs_core::abi::{
-    self, ABI_VERSION, Conn, Control, Counters, Dest, DestId, ListEntry, MarkRule, Rate, SHARDS, SchedCell, SchedState, Service,
-    ServiceId, ServiceKey, Shard,
+    self, ABI_VERSION, Conn, Control, Counters, Dest, DestId, ListEntry, MarkRule, Rate, SHARDS, SchedCell, SchedState,
+    Service, ServiceId, ServiceKey, Shard,
 };
 use std::mem::offset_of;
 use zerocopy::{FromBytes, IntoBytes};
