@@ -1,0 +1,9 @@
+//! The edge of the world for protocols: what they want done is done here, what happens is told from here.
+//!
+//! Everything that needs a clock, a socket, a thread, a process or a file is in this crate, in small modules that know
+//! nothing of each other's purpose. It must not know any protocol, any configuration text, or the balancer.
+#![deny(unsafe_code)]
+
+pub mod net;
+#[cfg(test)]
+mod testing;

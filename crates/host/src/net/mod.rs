@@ -1,0 +1,16 @@
+//! The kernel's networking as the daemon changes and watches it: addresses, routes, rules, interfaces, settings.
+//!
+//! All of it belongs to the network namespace of the thread that opened the socket. What should be there is decided elsewhere.
+
+mod address;
+mod link;
+mod route;
+mod rtnl;
+mod rule;
+pub mod sysctl;
+
+pub use address::{Address, AddressKey, Broadcast};
+pub use link::{Interface, VirtualKind, VirtualLink, prepare_vmac, virtual_mac};
+pub use route::{Hop, Metric, PROTOCOL, Prefix, Route, RouteKey, RouteKind, TABLE_MAIN};
+pub use rtnl::{NetError, Rtnl};
+pub use rule::{Rule, RuleAction};
