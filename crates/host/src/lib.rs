@@ -4,6 +4,7 @@
 //! nothing of each other's purpose. It must not know any protocol, any configuration text, or the balancer.
 #![deny(unsafe_code)]
 
+pub mod clock;
 pub mod net;
 #[cfg(test)]
 mod testing;
