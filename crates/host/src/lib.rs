@@ -6,5 +6,8 @@
 
 pub mod clock;
 pub mod net;
+pub mod socket;
+mod sys;
 #[cfg(test)]
 mod testing;
+pub mod thread;
