@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod net;
+pub mod script;
 pub mod socket;
 mod sys;
 #[cfg(test)]

@@ -42,3 +42,30 @@ pub(crate) fn link_address(index: u32) -> Result<LinkAddr, Errno> {
     // SAFETY: `raw` is a whole `sockaddr_ll` of that length, and its family says so.
     unsafe { LinkAddr::from_raw((&raw const raw).cast(), Some(length)) }.ok_or(Errno::EINVAL)
 }
+
+/// Who a child process is to be, applied between fork and exec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Become {
+    /// The user.
+    pub(crate) uid: u32,
+    /// The group.
+    pub(crate) gid: u32,
+    /// All supplementary groups; the parent's are not kept.
+    pub(crate) groups: Vec<u32>,
+}
+
+/// Makes `command` start as somebody else. The library's own way cannot set supplementary groups.
+pub(crate) fn become_in_child(command: &mut tokio::process::Command, who: Become) {
+    let drop_privileges = move || {
+        // SAFETY: the list outlives the call and its length is given; the others take no pointers. All three are plain system
+        // calls, allowed between fork and exec.
+        let done = unsafe {
+            libc::setgroups(who.groups.len(), who.groups.as_ptr()) == 0
+                && libc::setgid(who.gid) == 0
+                && libc::setuid(who.uid) == 0
+        };
+        if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    // SAFETY: the closure allocates nothing, takes no lock and makes only the system calls above.
+    unsafe { command.pre_exec(drop_privileges) };
+}
