@@ -5,7 +5,9 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+pub mod mail;
 pub mod net;
+pub mod notify;
 pub mod script;
 pub mod socket;
 mod sys;

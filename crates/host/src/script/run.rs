@@ -3,7 +3,7 @@
 use super::security::RunAs;
 use crate::sys::{Become, become_in_child};
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Pid, geteuid, getegid};
+use nix::unistd::{Pid, getegid, geteuid};
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
@@ -197,7 +197,8 @@ mod tests {
     fn arguments_and_variables_arrive() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
-        let mut script = shell("printf '%s|' \"$@\" \"$OUT_TAG\" > \"$OUT\"").with(["INSTANCE", "VI 1", "MASTER", "100"]);
+        let mut script =
+            shell("printf '%s|' \"$@\" \"$OUT_TAG\" > \"$OUT\"").with(["INSTANCE", "VI 1", "MASTER", "100"]);
         script.variables = vec![("OUT".into(), out.display().to_string()), ("OUT_TAG".into(), "tag".into())];
         assert_eq!(block(run(&script, Some(DEADLINE))), Ended::Exited(0));
         assert_eq!(std::fs::read_to_string(out).unwrap(), "INSTANCE|VI 1|MASTER|100|tag|");

@@ -187,17 +187,17 @@ mod tests {
             ((0, 0, 0o755), (0, 0, 0o1757), "/d/s"),
         ] {
             assert_eq!(judge(&way(folder, file), ROOT), Err(Complaint::Unsafe { path: path.into() }));
-            assert_eq!(judge(&way(folder, file), RunAs { uid: 7, gid: 0 }), Err(Complaint::Unsafe { path: path.into() }));
+            assert_eq!(
+                judge(&way(folder, file), RunAs { uid: 7, gid: 0 }),
+                Err(Complaint::Unsafe { path: path.into() })
+            );
         }
     }
 
     #[test]
     fn a_user_without_roots_rights_may_run_anything_that_gives_none() {
         assert_eq!(judge(&way((1000, 0, 0o777), (1000, 0, 0o777)), USER), Ok(()));
-        assert_eq!(
-            judge(&way((1000, 0, 0o777), (0, 0, 0o4755)), USER),
-            Err(Complaint::Unsafe { path: "/d".into() })
-        );
+        assert_eq!(judge(&way((1000, 0, 0o777), (0, 0, 0o4755)), USER), Err(Complaint::Unsafe { path: "/d".into() }));
     }
 
     #[test]

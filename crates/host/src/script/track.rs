@@ -43,8 +43,12 @@ impl ScriptTracker {
     /// Makes these the scripts that run: new ones begin at once, those that are no longer there end, those that are as they
     /// were go on undisturbed. Must be called on a runtime.
     pub fn set(&mut self, mut wanted: BTreeMap<String, TrackedScript>) {
-        let gone: Vec<String> =
-            self.running.iter().filter(|(name, (now, _))| wanted.get(*name) != Some(now)).map(|(name, _)| name.clone()).collect();
+        let gone: Vec<String> = self
+            .running
+            .iter()
+            .filter(|(name, (now, _))| wanted.get(*name) != Some(now))
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in gone {
             self.stop(&name);
         }
