@@ -70,12 +70,21 @@ impl Calendar {
     }
 }
 
-/// Now, as a mail's header has it, in UTC.
+/// Now in local time: the calendar, microseconds, and how many seconds local time is ahead of UTC.
+pub fn local() -> (Calendar, u32, i64) {
+    let (seconds, micros) = wall();
+    let offset = crate::sys::local_offset(seconds);
+    (Calendar::at(seconds.saturating_add_signed(offset)), micros, offset)
+}
+
+/// Now, as a mail's header has it, in local time.
 pub fn rfc5322() -> String {
-    let now = Calendar::at(wall().0);
+    let (now, _, offset) = local();
     let Calendar { year, day, hour, minute, second, .. } = now;
     let (weekday, month) = (now.weekday_name(), now.month_name());
-    format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} +0000")
+    let (sign, ahead) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs() / 60);
+    let (hours, minutes) = (ahead / 60, ahead % 60);
+    format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} {sign}{hours:02}{minutes:02}")
 }
 
 fn nanos(time: TimeSpec) -> u64 {

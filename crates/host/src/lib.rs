@@ -5,6 +5,8 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+pub mod daemon;
+pub mod log;
 pub mod mail;
 pub mod net;
 pub mod notify;

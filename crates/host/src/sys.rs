@@ -69,3 +69,16 @@ pub(crate) fn become_in_child(command: &mut tokio::process::Command, who: Become
     // SAFETY: the closure allocates nothing, takes no lock and makes only the system calls above.
     unsafe { command.pre_exec(drop_privileges) };
 }
+
+/// How far local time is ahead of UTC at this moment, in seconds.
+pub(crate) fn local_offset(seconds: u64) -> i64 {
+    let Ok(time) = libc::time_t::try_from(seconds) else { return 0 };
+    let mut calendar = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: both pointers are to whole values that outlive the call. Nothing in this program changes the environment, from
+    // which the time zone is read. All-zero bytes are a valid `tm`, also when the call fails.
+    let calendar = unsafe {
+        libc::localtime_r(&raw const time, calendar.as_mut_ptr());
+        calendar.assume_init()
+    };
+    calendar.tm_gmtoff
+}
