@@ -8,6 +8,7 @@ pub mod clock;
 pub mod daemon;
 pub mod log;
 pub mod mail;
+pub mod metrics;
 pub mod net;
 pub mod notify;
 pub mod script;
@@ -16,3 +17,4 @@ mod sys;
 #[cfg(test)]
 mod testing;
 pub mod thread;
+pub mod track;

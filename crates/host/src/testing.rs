@@ -66,6 +66,13 @@ pub(crate) fn joined() -> (Ns, Ns) {
         ip("addr add fd09::2/64 dev v1 nodad");
         ip("link set v1 up");
     });
+    // Until the kernel has seen the carrier it drops what is sent.
+    for (ns, name) in [(&left, "v0"), (&right, "v1")] {
+        ns.run(|| {
+            let mut rtnl = crate::net::Rtnl::open().unwrap();
+            eventually("carrier", || rtnl.interface_named(name).unwrap().is_some_and(|link| link.running));
+        });
+    }
     (left, right)
 }
 
