@@ -12,6 +12,8 @@ use std::time::Duration;
 const BURST: u32 = 3;
 /// How often after that, and after how long in peace the count begins anew.
 const PAUSE: Duration = Duration::from_secs(1);
+/// And after how long when it had come to that.
+const LONG_PEACE: Duration = Duration::from_secs(10);
 /// The longest pause after refusals.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -110,9 +112,8 @@ impl<K: Ord + Clone, S: Clone + PartialEq> Keeper<K, S> {
         if self.timers.get(&key).is_some() {
             return;
         }
-        if now.since(entry.last_return) >= PAUSE && entry.returns <= BURST {
-            entry.returns = 0;
-        } else if now.since(entry.last_return) >= PAUSE * 10 {
+        let peace = if entry.returns <= BURST { PAUSE } else { LONG_PEACE };
+        if now.since(entry.last_return) >= peace {
             entry.returns = 0;
         }
         entry.returns = entry.returns.saturating_add(1);
@@ -270,47 +271,74 @@ mod tests {
         assert_eq!(keeper.deadline(), None);
     }
 
+    type There = std::collections::BTreeSet<u8>;
+
+    /// Does what is wanted to the things that are there; gives how often something was put there.
+    fn carry_out(keeper: &mut Keeper<u8, char>, there: &mut There) -> usize {
+        let mut adds = 0;
+        while let Some(output) = keeper.poll() {
+            match output {
+                Add(key, _) => {
+                    adds += 1;
+                    there.insert(key);
+                }
+                Remove(key) => {
+                    there.remove(&key);
+                }
+                Contested(_) => {}
+            }
+        }
+        adds
+    }
+
     proptest! {
         /// Played against a kernel from which somebody else removes things: in the end all that is wanted is there and
-        /// nothing else of ours, and never more than the limit is put back in a second.
+        /// nothing else of ours.
         #[test]
         fn in_the_end_there_is_what_is_wanted(steps in prop::collection::vec((0u8..4, 0u8..4, 1u64..400), 1..200)) {
-            let mut keeper = Keeper::new();
-            let mut there = std::collections::BTreeSet::new();
-            let mut adds: BTreeMap<u8, Vec<Time>> = BTreeMap::new();
-            let mut now = at(0);
-            let mut step = |keeper: &mut Keeper<u8, char>, now: Time, returned: bool, there: &mut std::collections::BTreeSet<u8>| {
-                while let Some(output) = keeper.poll() {
-                    match output {
-                        Add(key, _) => {
-                            there.insert(key);
-                            if returned {
-                                adds.entry(key).or_default().push(now);
-                            }
-                        }
-                        Remove(key) => { there.remove(&key); }
-                        Contested(_) => {}
-                    }
-                }
-            };
+            let (mut keeper, mut there, mut now) = (Keeper::new(), There::new(), at(0));
             for (what, key, wait) in steps {
                 now = now + Duration::from_millis(wait);
                 keeper.wake(now);
-                step(&mut keeper, now, true, &mut there);
+                carry_out(&mut keeper, &mut there);
                 match what {
                     0 => keeper.handle(now, Want(key, 'x')),
                     1 => keeper.handle(now, Release(key)),
                     _ => if there.remove(&key) { keeper.handle(now, Gone(key)) },
                 }
-                step(&mut keeper, now, what > 1, &mut there);
+                carry_out(&mut keeper, &mut there);
             }
             while let Some(next) = keeper.deadline() {
-                now = next;
-                keeper.wake(now);
-                step(&mut keeper, now, true, &mut there);
+                keeper.wake(next);
+                carry_out(&mut keeper, &mut there);
             }
-            let wanted: std::collections::BTreeSet<u8> = keeper.wanted().map(|(key, _)| *key).collect();
+            let wanted: There = keeper.wanted().map(|(key, _)| *key).collect();
             prop_assert_eq!(wanted, there);
+        }
+
+        /// However often others remove a thing, it is put back only a few times a second.
+        #[test]
+        fn others_cannot_keep_us_busy(waits in prop::collection::vec(0u64..700, 1..300)) {
+            let (mut keeper, mut there, mut now) = (Keeper::new(), There::new(), at(0));
+            keeper.handle(now, Want(1, 'x'));
+            carry_out(&mut keeper, &mut there);
+            let mut returns = Vec::new();
+            for wait in waits {
+                let end = now + Duration::from_millis(wait);
+                while let Some(next) = keeper.deadline().filter(|next| *next <= end) {
+                    keeper.wake(next);
+                    returns.extend(std::iter::repeat_n(next, carry_out(&mut keeper, &mut there)));
+                }
+                now = end;
+                if there.remove(&1) {
+                    keeper.handle(now, Gone(1));
+                }
+                returns.extend(std::iter::repeat_n(now, carry_out(&mut keeper, &mut there)));
+            }
+            let limit = BURST as usize + 1;
+            for window in returns.windows(limit + 1) {
+                prop_assert!(window[limit].since(window[0]) >= PAUSE, "{window:?}");
+            }
         }
     }
 }

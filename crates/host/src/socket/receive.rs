@@ -63,7 +63,7 @@ pub(crate) fn drain(socket: &impl AsFd, mut each: impl FnMut(Packet)) -> Result<
     Ok(drained)
 }
 
-fn receive(socket: &impl AsFd, buffer: &mut [u8], control: &mut Vec<u8>) -> Result<Option<Packet>, Errno> {
+fn receive(socket: &impl AsFd, buffer: &mut [u8], control: &mut [u8]) -> Result<Option<Packet>, Errno> {
     let mut parts = [IoSliceMut::new(buffer)];
     let fd = socket.as_fd().as_raw_fd();
     let message = recvmsg::<SockaddrStorage>(fd, &mut parts, Some(control), MsgFlags::MSG_DONTWAIT)?;
