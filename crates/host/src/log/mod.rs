@@ -184,7 +184,8 @@ fn write(orders: &Receiver<Order>, mut sinks: Vec<Sink>, dropped: impl Fn() -> u
     let pid = std::process::id();
     while let Ok(order) = orders.recv() {
         match order {
-            Order::Write(record) => {
+            Order::Write(mut record) => {
+                record.offset = crate::sys::local_offset(record.time.0);
                 let lost = dropped();
                 if lost > 0 {
                     let message = format!("{lost} log lines were dropped");
@@ -222,7 +223,7 @@ impl<S: Subscriber> Layer<S> for Writer {
         let ident = if metadata.target().starts_with(IDENT) { metadata.target() } else { IDENT };
         let mut record = Record {
             time,
-            offset: crate::sys::local_offset(time.0),
+            offset: 0, // Reckoned by the writer: it may need the time zone's file.
             level: *metadata.level(),
             ident: ident.to_owned(),
             message: String::new(),

@@ -143,19 +143,39 @@ fn key_message(key: &AddressKey) -> AddressMessage {
     message
 }
 
+/// What is known of an address that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressFacts {
+    /// Where and which.
+    pub key: AddressKey,
+    /// The kernel's number of its scope: 0 global, 253 link, 254 host.
+    pub scope: u8,
+    /// An IPv4 address whose subnet another one of the interface had first.
+    pub secondary: bool,
+    /// An IPv6 address that cannot be used yet: duplicates are being looked for, or one was found.
+    pub unusable: bool,
+}
+
 /// The address that a message of the kernel is about.
-pub(crate) fn key_of(message: &AddressMessage) -> Option<AddressKey> {
-    let mut local = None;
-    let mut address = None;
+pub(crate) fn facts_of(message: &AddressMessage) -> Option<AddressFacts> {
+    let (mut local, mut address) = (None, None);
+    let mut flags = u32::from(message.header.flags.bits());
     for attribute in &message.attributes {
         match attribute {
             AddressAttribute::Local(ip) => local = Some(*ip),
             AddressAttribute::Address(ip) => address = Some(*ip),
+            AddressAttribute::Flags(all) => flags = all.bits(),
             _ => {}
         }
     }
     let ip = local.or(address)?;
-    Some(AddressKey { index: message.header.index, ip, prefix: message.header.prefix_len })
+    let flags = AddressFlags::from_bits_retain(flags);
+    Some(AddressFacts {
+        key: AddressKey { index: message.header.index, ip, prefix: message.header.prefix_len },
+        scope: message.header.scope.into(),
+        secondary: ip.is_ipv4() && flags.contains(AddressFlags::Secondary),
+        unusable: flags.intersects(AddressFlags::Tentative | AddressFlags::Dadfailed),
+    })
 }
 
 impl Rtnl {
@@ -180,11 +200,11 @@ impl Rtnl {
         }
     }
 
-    /// All addresses of the namespace.
-    pub fn addresses(&mut self) -> Result<Vec<AddressKey>, NetError> {
+    /// All addresses of the namespace, those of each interface in the kernel's order.
+    pub fn addresses(&mut self) -> Result<Vec<AddressFacts>, NetError> {
         let mut found = Vec::new();
         self.dump(&RouteNetlinkMessage::GetAddress(AddressMessage::default()), |message| match message {
-            Some(RouteNetlinkMessage::NewAddress(message)) => found.extend(key_of(&message)),
+            Some(RouteNetlinkMessage::NewAddress(message)) => found.extend(facts_of(&message)),
             Some(_) => {}
             None => found.clear(),
         })
@@ -266,7 +286,7 @@ mod tests {
             careful.detect_duplicates = true;
             rtnl.add_address(&careful).unwrap();
             assert!(shown("fd00:2::10")["nodad"].is_null());
-            assert!(rtnl.addresses().unwrap().contains(&host.key));
+            assert!(rtnl.addresses().unwrap().iter().any(|facts| facts.key == host.key && !facts.unusable));
         });
     }
 

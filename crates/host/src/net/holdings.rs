@@ -155,7 +155,7 @@ impl Holdings {
         if self.keeper.wanted().any(|(key, _)| matches!(key, ThingKey::Rule(_))) {
             rules = self.rtnl.rules()?.into_iter().collect();
         }
-        Ok((self.rtnl.addresses()?.into_iter().collect(), routes, rules))
+        Ok((self.rtnl.addresses()?.into_iter().map(|facts| facts.key).collect(), routes, rules))
     }
 
     /// When [`Holdings::wake`] is due.
@@ -237,7 +237,7 @@ mod tests {
             ip("link add v0 type veth peer name v1");
             ip("link set v0 up");
             ip("link set v1 up");
-            let mut monitor = Monitor::open().unwrap();
+            let mut monitor = Monitor::open(true).unwrap();
             let mut holdings = Holdings::open().unwrap();
             hold_all(&mut holdings, monitor.named("v0").unwrap().index);
             assert!(all_there(), "{}", shown());

@@ -12,7 +12,7 @@ mod rtnl;
 mod rule;
 pub mod sysctl;
 
-pub use address::{Address, AddressKey, Broadcast};
+pub use address::{Address, AddressFacts, AddressKey, Broadcast};
 pub use holdings::{Holdings, Thing, ThingKey};
 pub use keeper::{Keeper, KeeperInput, KeeperOutput};
 pub use link::{Interface, VirtualKind, VirtualLink, prepare_vmac, virtual_mac};

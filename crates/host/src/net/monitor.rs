@@ -3,7 +3,7 @@
 //! The kernel drops what is not read in time and says so once. Then nothing told before can be relied on: everything is read
 //! anew, and [`Event::Resync`] says so.
 
-use super::address::{self, AddressKey};
+use super::address::{self, AddressFacts, AddressKey};
 use super::link::{Interface, interface_of};
 use super::route::{self, RouteKey};
 use super::rtnl::{NetError, Rtnl, each_message};
@@ -14,12 +14,14 @@ use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt, socket, sockopt,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// `RTMGRP_…`: links; IPv4 addresses, routes and rules; IPv6 addresses, routes. The rules of IPv6 have no bit of this old mask;
-/// their group is 19.
-const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 1 << 18;
+/// `RTMGRP_…`: links, IPv4 addresses, IPv6 addresses.
+const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+/// Routes of IPv4 and IPv6; rules of IPv4, and of IPv6, whose group has the number 19.
+const ROUTE_GROUPS: u32 = 0x40 | 0x400 | 0x80 | 1 << 18;
 /// Room in the kernel for what was not read yet; bounded by `net.core.rmem_max` for those without `CAP_NET_ADMIN`.
 const ROOM: usize = 1 << 20;
 /// The most datagrams read in one go, so that a storm cannot keep the reader for ever.
@@ -33,7 +35,7 @@ pub enum Event {
     /// An interface is gone.
     LinkGone(Interface),
     /// An address came, or changed.
-    Address(AddressKey),
+    Address(AddressFacts),
     /// An address is gone.
     AddressGone(AddressKey),
     /// A route came, or changed.
@@ -53,25 +55,28 @@ pub struct Monitor {
     rtnl: Rtnl,
     buffer: Vec<u8>,
     interfaces: BTreeMap<u32, Interface>,
-    addresses: BTreeSet<AddressKey>,
+    /// Those of an interface in the kernel's order, as far as it is told.
+    addresses: Vec<AddressFacts>,
 }
 
 impl Monitor {
-    /// Begins listening in the calling thread's namespace, then reads what there is.
-    pub fn open() -> Result<Self, NetError> {
+    /// Begins listening in the calling thread's namespace, then reads what there is. `routes`: also to routes and rules, of
+    /// which a router with full tables has very many changes; only needed by those who hold some.
+    pub fn open(routes: bool) -> Result<Self, NetError> {
         let failed = |errno| NetError::new("listening to rtnetlink", errno);
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute).map_err(failed)?;
         if setsockopt(&fd, sockopt::RcvBufForce, &ROOM).is_err() {
             setsockopt(&fd, sockopt::RcvBuf, &ROOM).map_err(failed)?;
         }
-        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, GROUPS)).map_err(failed)?;
+        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, if routes { GROUPS | ROUTE_GROUPS } else { GROUPS }))
+            .map_err(failed)?;
         let mut monitor = Self {
             fd,
             rtnl: Rtnl::open()?,
             buffer: vec![0; 64 * 1024],
             interfaces: BTreeMap::new(),
-            addresses: BTreeSet::new(),
+            addresses: Vec::new(),
         };
         monitor.reread()?;
         Ok(monitor)
@@ -99,13 +104,35 @@ impl Monitor {
     }
 
     /// The addresses of an interface, or of all.
-    pub fn addresses(&self, index: Option<u32>) -> impl Iterator<Item = &AddressKey> {
-        self.addresses.iter().filter(move |key| index.is_none_or(|index| key.index == index))
+    pub fn addresses(&self, index: Option<u32>) -> impl Iterator<Item = &AddressFacts> {
+        self.addresses.iter().filter(move |facts| index.is_none_or(|index| facts.key.index == index))
     }
 
     /// Whether this host has the address.
     pub fn has_address(&self, key: &AddressKey) -> bool {
-        self.addresses.contains(key)
+        self.addresses.iter().any(|facts| facts.key == *key)
+    }
+
+    /// The IPv4 address that an interface speaks by: its first of global scope, else its first; those that `ours` says are
+    /// virtual ones are left out.
+    pub fn primary_ipv4(&self, index: u32, ours: impl Fn(Ipv4Addr) -> bool) -> Option<Ipv4Addr> {
+        let mut first = None;
+        for facts in self.addresses(Some(index)).filter(|facts| !facts.secondary) {
+            match facts.key.ip {
+                std::net::IpAddr::V4(ip) if !ours(ip) && facts.scope == 0 => return Some(ip),
+                std::net::IpAddr::V4(ip) if !ours(ip) => first = first.or(Some(ip)),
+                _ => {}
+            }
+        }
+        first
+    }
+
+    /// The link-local IPv6 address that an interface speaks by, once it may be used; virtual ones are left out.
+    pub fn link_local(&self, index: u32, ours: impl Fn(Ipv6Addr) -> bool) -> Option<Ipv6Addr> {
+        self.addresses(Some(index)).filter(|facts| !facts.unusable).find_map(|facts| match facts.key.ip {
+            std::net::IpAddr::V6(ip) if ip.is_unicast_link_local() && !ours(ip) => Some(ip),
+            _ => None,
+        })
     }
 
     /// Takes all that the kernel has told. Never waits.
@@ -146,17 +173,20 @@ impl Monitor {
             }
             Message::DelLink(message) if u8::from(message.header.interface_family) == 0 => {
                 let gone = self.interfaces.remove(&message.header.index)?;
-                self.addresses.retain(|key| key.index != gone.index);
+                self.addresses.retain(|facts| facts.key.index != gone.index);
                 Some(Event::LinkGone(gone))
             }
             Message::NewAddress(message) => {
-                let key = address::key_of(&message)?;
-                self.addresses.insert(key);
-                Some(Event::Address(key))
+                let facts = address::facts_of(&message)?;
+                match self.addresses.iter_mut().find(|known| known.key == facts.key) {
+                    Some(known) => *known = facts,
+                    None => self.addresses.push(facts),
+                }
+                Some(Event::Address(facts))
             }
             Message::DelAddress(message) => {
-                let key = address::key_of(&message)?;
-                self.addresses.remove(&key);
+                let key = address::facts_of(&message)?.key;
+                self.addresses.retain(|known| known.key != key);
                 Some(Event::AddressGone(key))
             }
             Message::NewRoute(message) => route::key_of(&message).map(Event::Route),
@@ -168,7 +198,7 @@ impl Monitor {
 
     fn reread(&mut self) -> Result<(), NetError> {
         self.interfaces = self.rtnl.interfaces()?.into_iter().map(|interface| (interface.index, interface)).collect();
-        self.addresses = self.rtnl.addresses()?.into_iter().collect();
+        self.addresses = self.rtnl.addresses()?;
         Ok(())
     }
 }
@@ -195,7 +225,7 @@ mod tests {
     #[test]
     fn interfaces_and_addresses_are_followed() {
         in_namespace(|| {
-            let mut monitor = Monitor::open().unwrap();
+            let mut monitor = Monitor::open(true).unwrap();
             assert!(monitor.named("lo").unwrap().loopback);
             ip("link add v0 type veth peer name v1");
             ip("link set v1 up");
@@ -208,8 +238,22 @@ mod tests {
             let index = monitor.named("v0").unwrap().index;
             ip("addr add 10.3.0.1/24 dev v0");
             let key = AddressKey { index, ip: "10.3.0.1".parse().unwrap(), prefix: 24 };
-            until(&mut monitor, "address", |event| *event == Event::Address(key));
+            until(&mut monitor, "address", |event| matches!(event, Event::Address(facts) if facts.key == key));
             assert!(monitor.has_address(&key));
+            ip("addr add 10.3.0.9/24 dev v0");
+            ip("addr add 192.0.2.1/32 scope link dev v0");
+            until(&mut monitor, "others", |event| matches!(event, Event::Address(facts) if facts.scope == 253));
+            let (first, second) = (Ipv4Addr::new(10, 3, 0, 1), Ipv4Addr::new(192, 0, 2, 1));
+            assert_eq!(monitor.primary_ipv4(index, |_| false), Some(first));
+            assert_eq!(monitor.primary_ipv4(index, |ip| ip == first), Some(second));
+            assert_eq!(monitor.primary_ipv4(index, |_| true), None);
+            until(
+                &mut monitor,
+                "a usable link-local address",
+                |event| matches!(event, Event::Address(facts) if facts.key.ip.is_ipv6() && facts.key.index == index && !facts.unusable),
+            );
+            assert!(monitor.link_local(index, |_| false).is_some());
+            assert_eq!(monitor.link_local(index, |_| true), None);
             ip("link set v1 down");
             until(
                 &mut monitor,
@@ -233,7 +277,7 @@ mod tests {
     #[test]
     fn what_was_missed_is_read_anew() {
         in_namespace(|| {
-            let mut monitor = Monitor::open().unwrap();
+            let mut monitor = Monitor::open(true).unwrap();
             monitor.set_room(1).unwrap(); // The kernel makes it about 2 kB.
             for n in 0..60 {
                 ip(&format!("link add v{n} type veth peer name w{n}"));

@@ -118,8 +118,7 @@ mod tests {
         }
         assert!(pattern("p", false, Arguments::Exact(vec![])).fits(&facts("p", &["p"])));
         assert!(
-            pattern("p", false, Arguments::Any).fits(&process)
-                && !pattern("p", false, Arguments::Any).needs_command()
+            pattern("p", false, Arguments::Any).fits(&process) && !pattern("p", false, Arguments::Any).needs_command()
         );
     }
 }
