@@ -3,6 +3,7 @@
 //! All of it belongs to the network namespace of the thread that opened the socket. What should be there is decided elsewhere.
 
 mod address;
+mod delay;
 mod holdings;
 mod keeper;
 mod link;
@@ -13,6 +14,7 @@ mod rule;
 pub mod sysctl;
 
 pub use address::{Address, AddressFacts, AddressKey, Broadcast};
+pub use delay::{LinkDelays, LinkState};
 pub use holdings::{Holdings, Thing, ThingKey};
 pub use keeper::{Keeper, KeeperInput, KeeperOutput};
 pub use link::{Interface, VirtualKind, VirtualLink, prepare_vmac, virtual_mac};
