@@ -18,8 +18,17 @@ pub struct AddressKey {
     pub index: u32,
     /// The address itself.
     pub ip: IpAddr,
-    /// Length of its prefix (of the peer's, where there is a peer).
+    /// Length of its prefix; of the peer's, where there is a peer.
     pub prefix: u8,
+    /// `peer`: the other end of a point-to-point link.
+    pub peer: Option<IpAddr>,
+}
+
+impl AddressKey {
+    /// An address without a peer.
+    pub const fn new(index: u32, ip: IpAddr, prefix: u8) -> Self {
+        Self { index, ip, prefix, peer: None }
+    }
 }
 
 impl fmt::Display for AddressKey {
@@ -47,8 +56,6 @@ pub enum Broadcast {
 pub struct Address {
     /// Where and which.
     pub key: AddressKey,
-    /// `peer`: the other end of a point-to-point link; the key's prefix is then the peer's.
-    pub peer: Option<IpAddr>,
     /// `brd`; only of IPv4.
     pub broadcast: Broadcast,
     /// `scope`, the kernel's number: 0 global, 200 site, 253 link, 254 host.
@@ -75,8 +82,7 @@ impl Address {
     /// An address of which nothing more is said.
     pub fn new(index: u32, ip: IpAddr, prefix: u8) -> Self {
         Self {
-            key: AddressKey { index, ip, prefix },
-            peer: None,
+            key: AddressKey::new(index, ip, prefix),
             broadcast: Broadcast::None,
             scope: 0,
             label: None,
@@ -125,7 +131,7 @@ impl Address {
         message.header.flags = AddressHeaderFlags::from_bits_retain(flags.bits() as u8); // The high flags are in the attribute.
         message.attributes = vec![
             AddressAttribute::Local(self.key.ip),
-            AddressAttribute::Address(self.peer.unwrap_or(self.key.ip)),
+            AddressAttribute::Address(self.key.peer.unwrap_or(self.key.ip)),
             AddressAttribute::Flags(flags),
         ];
         message.attributes.extend(self.broadcast_address().map(AddressAttribute::Broadcast));
@@ -171,7 +177,12 @@ pub(crate) fn facts_of(message: &AddressMessage) -> Option<AddressFacts> {
     let ip = local.or(address)?;
     let flags = AddressFlags::from_bits_retain(flags);
     Some(AddressFacts {
-        key: AddressKey { index: message.header.index, ip, prefix: message.header.prefix_len },
+        key: AddressKey {
+            index: message.header.index,
+            ip,
+            prefix: message.header.prefix_len,
+            peer: address.filter(|peer| *peer != ip),
+        },
         scope: message.header.scope.into(),
         secondary: ip.is_ipv4() && flags.contains(AddressFlags::Secondary),
         unusable: flags.intersects(AddressFlags::Tentative | AddressFlags::Dadfailed),
@@ -192,7 +203,9 @@ impl Rtnl {
     /// Removes the address; that it is not there (or its interface is gone) is no error. `true`: it was there.
     pub fn remove_address(&mut self, key: &AddressKey) -> Result<bool, NetError> {
         let mut message = key_message(key);
-        message.attributes = vec![AddressAttribute::Local(key.ip)];
+        // Without the second the kernel would take one of another prefix for it.
+        message.attributes =
+            vec![AddressAttribute::Local(key.ip), AddressAttribute::Address(key.peer.unwrap_or(key.ip))];
         match self.change(RouteNetlinkMessage::DelAddress(message), 0) {
             Ok(()) => Ok(true),
             Err(Errno::EADDRNOTAVAIL | Errno::ENODEV) => Ok(false),
@@ -255,11 +268,14 @@ mod tests {
             assert!(shown("10.0.1.10").is_null());
 
             let mut peer = Address::new(index, "10.0.2.1".parse().unwrap(), 32);
-            peer.peer = Some("10.0.2.2".parse().unwrap());
+            peer.key.peer = Some("10.0.2.2".parse().unwrap());
             peer.broadcast = Broadcast::Is(Ipv4Addr::new(10, 0, 2, 9));
             rtnl.add_address(&peer).unwrap();
             let entry = shown("10.0.2.1");
             assert_eq!((&entry["address"], &entry["broadcast"]), (&"10.0.2.2".into(), &"10.0.2.9".into()));
+            assert!(rtnl.addresses().unwrap().iter().any(|facts| facts.key == peer.key));
+            let other = AddressKey { prefix: 31, peer: None, ..peer.key };
+            assert!(!rtnl.remove_address(&other).unwrap(), "one of another prefix is not taken for it");
             assert!(rtnl.remove_address(&peer.key).unwrap());
         });
     }

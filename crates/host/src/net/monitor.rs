@@ -237,7 +237,7 @@ mod tests {
             );
             let index = monitor.named("v0").unwrap().index;
             ip("addr add 10.3.0.1/24 dev v0");
-            let key = AddressKey { index, ip: "10.3.0.1".parse().unwrap(), prefix: 24 };
+            let key = AddressKey::new(index, "10.3.0.1".parse().unwrap(), 24);
             until(&mut monitor, "address", |event| matches!(event, Event::Address(facts) if facts.key == key));
             assert!(monitor.has_address(&key));
             ip("addr add 10.3.0.9/24 dev v0");

@@ -20,7 +20,8 @@ pub const LATE: Duration = Duration::from_millis(10);
 
 /// What a prompt thread drives: machines, and the sockets that belong to them.
 pub trait World {
-    /// The file descriptors to wait on, for reading. Asked at every turn.
+    /// The file descriptors to wait on, for reading. Asked at every turn. [`World::take_in`] must read each of them, also when
+    /// it only has an error to tell: one that is left unread makes the thread spin.
     fn watch<'a>(&'a self, fds: &mut Vec<BorrowedFd<'a>>);
 
     /// Hands what has arrived to the machines, without waiting, a bounded part of it. `true`: there may be more.
