@@ -3,7 +3,7 @@
 use super::{Findings, Source};
 
 /// Which crates of ours each may use. Tests and applications see everything.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("rvs-wire", &[]),
     ("rvs-machine", &[]),
     ("rvs-core", &["rvs-wire"]),
@@ -11,6 +11,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("rvs-intent", &["rvs-wire", "rvs-core"]),
     ("rvs-config", &["rvs-wire", "rvs-core", "rvs-intent"]),
     ("rvs-dataplane", &["rvs-wire", "rvs-core", "rvs-intent"]),
+    ("rvs-host", &["rvs-wire", "rvs-machine"]),
 ];
 
 /// Packages that stand above all arrows, by the folder they lie in.
