@@ -1,5 +1,6 @@
 //! The command line of `rvs` itself.
 
+use crate::proc;
 use clap::{Parser, Subcommand};
 use crate::mark::Mark;
 use rvs_dataplane::kernel::Mode;
@@ -25,6 +26,12 @@ pub enum Command {
     Stats,
     /// Every limit, and how to change it.
     Limits,
+    /// Print a file that IPVS has below /proc/net, byte for byte in its format.
+    Proc {
+        /// Which.
+        #[arg(value_enum)]
+        file: proc::File,
+    },
     /// Serve an interface.
     Attach {
         /// The interface.

@@ -1,7 +1,7 @@
 //! What the commands of `rvs` do.
 
 use crate::cli::{Cli, Command, Decap, Document};
-use crate::{mark, report};
+use crate::{mark, proc, report};
 use rvs_dataplane::kernel::{Director, decap, watch};
 use rvs_dataplane::limits::Limits;
 use rvs_dataplane::model::Model;
@@ -63,6 +63,10 @@ fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
         }
         Command::Generate { what: Document::Man } => rvs_config::ipvsadm::man_page(),
         Command::Generate { what: Document::BashCompletion } => rvs_config::ipvsadm::bash_completion(),
+        Command::Proc { file } => {
+            proc::print(*file, open(Access::Existing)?.as_mut(), out)?;
+            String::new()
+        }
         Command::Limits => report::limits(&Limits::from_env()?, cli.json),
         Command::Attach { dev, mode } => {
             Director::open()?.attach(dev, *mode)?;

@@ -8,6 +8,8 @@ pub mod commands;
 pub mod ipvsadm;
 pub mod mark;
 pub mod personality;
+pub mod proc;
 pub mod report;
 pub mod scripts;
+mod stream;
 pub mod world;

@@ -4,3 +4,4 @@
 
 pub mod ipvsadm;
 pub mod names;
+pub mod proc;

@@ -6,6 +6,7 @@
 mod arbitrary;
 mod differences;
 mod largenum;
+mod proc;
 mod recording;
 mod world;
 

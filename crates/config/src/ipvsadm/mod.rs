@@ -18,7 +18,7 @@ pub mod parse;
 mod popt;
 pub mod restore;
 pub mod save;
-mod show;
+pub(crate) mod show;
 mod sort;
 pub mod table;
 mod tunnel;
