@@ -3,8 +3,11 @@
 //! Only wiring: text is understood and made in `rvs-config`, tables and packets are `rvs-dataplane`'s.
 #![forbid(unsafe_code)]
 
+mod atomic;
 pub mod cli;
 pub mod commands;
+pub mod complete;
+pub mod documents;
 pub mod ipvsadm;
 pub mod mark;
 pub mod personality;
@@ -12,4 +15,5 @@ pub mod proc;
 pub mod report;
 pub mod scripts;
 mod stream;
+pub mod unit;
 pub mod world;

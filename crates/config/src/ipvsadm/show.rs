@@ -31,6 +31,14 @@ impl Style<'_> {
     }
 }
 
+/// A service as it is named on a command line, in numbers: `ADDRESS:PORT`, or its mark.
+pub fn service_name(key: &ServiceKey) -> String {
+    match mark(key) {
+        Some(mark) => mark.to_string(),
+        None => Style { names: None }.service(key),
+    }
+}
+
 /// The firewall mark of a service, if it is by mark.
 pub(crate) fn mark(key: &ServiceKey) -> Option<u32> {
     let [.., mark] = key.addr.words();
