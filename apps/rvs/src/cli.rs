@@ -1,6 +1,6 @@
 //! The command line of `rvs` itself.
 
-use crate::{proc, unit};
+use crate::{metrics, proc, unit};
 use clap::{Parser, Subcommand};
 use crate::mark::Mark;
 use rvs_dataplane::kernel::Mode;
@@ -32,6 +32,8 @@ pub enum Command {
         #[arg(value_enum)]
         file: proc::File,
     },
+    /// Figures for Prometheus: node_exporter's ipvs series, and our own.
+    Metrics(metrics::Options),
     /// Serve an interface.
     Attach {
         /// The interface.

@@ -1,7 +1,7 @@
 //! What the commands of `rvs` do.
 
 use crate::cli::{Cli, Command, Decap};
-use crate::{complete, documents, mark, proc, report, unit};
+use crate::{complete, documents, mark, metrics, proc, report, unit};
 use rvs_dataplane::kernel::{Director, decap, watch};
 use rvs_dataplane::limits::Limits;
 use rvs_dataplane::model::Model;
@@ -32,7 +32,7 @@ pub fn open(access: Access) -> Result<Box<dyn Dataplane>, Error> {
 
 /// Runs a command of `rvs`; the exit status.
 pub fn run(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
-    if let Command::Unit { step, root } = &cli.command {
+    if let (Command::Unit { step, root }, false) = (&cli.command, cli.json) {
         let (stdin, names) = (&mut io::empty(), &SystemNames::default());
         return unit::run(*step, root, &mut World { stdin, out, err, names, open: &mut open });
     }
@@ -49,7 +49,22 @@ pub fn run(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     status
 }
 
+/// Commands whose output has a format of its own.
+fn has_own_format(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Proc { .. }
+            | Command::Metrics(_)
+            | Command::Generate { .. }
+            | Command::Complete { .. }
+            | Command::Unit { .. }
+    )
+}
+
 fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
+    if cli.json && has_own_format(&cli.command) {
+        return Err(Error::State("the output of this command has a format of its own: leave --json away".to_owned()));
+    }
     let done = |text: String, value: serde_json::Value| if cli.json { report::json(&value) } else { text };
     Ok(match &cli.command {
         Command::Status => {
@@ -70,6 +85,10 @@ fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
         Command::Complete { words } => complete::answer(words, &mut || open(Access::Existing)),
         Command::Proc { file } => {
             proc::print(*file, open(Access::Existing)?.as_mut(), out)?;
+            String::new()
+        }
+        Command::Metrics(options) => {
+            metrics::run(options, out)?;
             String::new()
         }
         Command::Limits => report::limits(&Limits::from_env()?, cli.json),
@@ -100,7 +119,7 @@ fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
             let text = if removed { "removed\n" } else { "there was no director in this network namespace\n" };
             done(text.to_owned(), json!({ "removed": removed }))
         }
-        // Done by `run`.
+        // Taken care of before.
         Command::Unit { .. } => String::new(),
         Command::Ipvsadm(_) | Command::IpvsadmSave(_) | Command::IpvsadmRestore(_) => {
             return Err(Error::State("`ipvsadm` must be the first argument: rvs ipvsadm …".to_owned()));

@@ -10,6 +10,7 @@ pub mod complete;
 pub mod documents;
 pub mod ipvsadm;
 pub mod mark;
+pub mod metrics;
 pub mod personality;
 pub mod proc;
 pub mod report;

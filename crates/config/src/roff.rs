@@ -3,10 +3,13 @@
 //! Paragraphs have two marks: `` `bold` `` for what is typed as it stands and `<italic>` for what stands for something else.
 //! Everything else is text; nothing in it is taken for a request.
 
+/// The day on which the pages were last gone through.
+const DATE: &str = "2026-11-21";
+
 /// The head of a page.
 pub fn head(name: &str, what: &str) -> String {
     format!(
-        ".TH {} 8 \"\" \"RVS {}\" \"System Administration\"\n.SH NAME\n{} \\- {}\n",
+        ".TH {} 8 \"{DATE}\" \"RVS {}\" \"System Administration\"\n.SH NAME\n{} \\- {}\n",
         escaped(&name.to_uppercase()),
         env!("CARGO_PKG_VERSION"),
         escaped(name),
@@ -48,6 +51,20 @@ pub fn example(lines: &str) -> String {
 pub fn see_also(pages: &[&str]) -> String {
     let pages: Vec<String> = pages.iter().map(|page| format!("\\fB{}\\fR(8)", escaped(page))).collect();
     format!(".SH \"SEE ALSO\"\n{}\n", pages.join(",\n"))
+}
+
+/// A page as it is printed: a headline begins a paragraph by itself.
+pub fn finished(page: &str) -> String {
+    let mut text = String::new();
+    let mut after_headline = false;
+    for line in page.lines() {
+        if !(after_headline && line == ".PP") {
+            text += line;
+            text.push('\n');
+        }
+        after_headline = line.starts_with(".SH ") || line.starts_with(".SS ");
+    }
+    text
 }
 
 /// One paragraph, its marks turned into fonts.
@@ -94,6 +111,12 @@ fn guarded(line: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_headline_begins_a_paragraph() {
+        let page = section("NAME") + &text(&["One.", "Two."]);
+        assert_eq!(finished(&page), ".SH NAME\nOne.\n.PP\nTwo.\n");
+    }
 
     #[test]
     fn marks_become_fonts_and_nothing_becomes_a_request() {

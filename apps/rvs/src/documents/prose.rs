@@ -35,6 +35,29 @@ pub(super) const COMMANDS: &[(&str, &[&str])] = &[
            director exists or `ipvsadm -Z` was called.",
         ],
     ),
+    (
+        "metrics",
+        &[
+            "The series are listed in metrics.md of the documentation. `rvs-metrics.timer` writes the file every 15 seconds. \
+           Where there is no director, `rvs_director` is 0.",
+        ],
+    ),
+    (
+        "unit start",
+        &[
+            "Reads `/etc/sysconfig/ipvsadm` if it exists, else `/etc/ipvsadm.rules`, and puts the rules in the place of the \
+           table in one step. `/etc/default/ipvsadm` may forbid it (`AUTO`) and ask for connection synchronisation \
+           (`DAEMON`, `IFACE`, `SYNCID`); see `ipvsadm`(8).",
+        ],
+    ),
+    (
+        "unit stop",
+        &[
+            "Saves the rules where `unit start` looks for them, unless the file says the same already, and clears the table. A \
+           table that cannot be saved is not cleared.",
+        ],
+    ),
+    ("unit reload", &["Connections stay where their services and real servers stay."]),
     ("generate", &["The completions ask `rvs` for services, real servers and options at the moment they are wanted."]),
     (
         "teardown",
@@ -50,8 +73,13 @@ pub(super) const ENVIRONMENT: &[(&str, &str)] = &[(
 )];
 
 /// Files.
-pub(super) const FILES: &[(&str, &str)] =
-    &[("/run/rvs", "A BPF file system with the directors of all network namespaces, and locks.")];
+pub(super) const FILES: &[(&str, &str)] = &[
+    ("/var/lib/prometheus/node-exporter/rvs.prom", "What `rvs metrics --textfile` replaces on Debian."),
+    ("/etc/ipvsadm.rules, /etc/sysconfig/ipvsadm, /etc/default/ipvsadm", "See `ipvsadm`(8)."),
+    ("/var/lib/prometheus/node-exporter/rvs.prom", "What `rvs metrics --textfile` replaces on Debian."),
+    ("/etc/ipvsadm.rules, /etc/sysconfig/ipvsadm, /etc/default/ipvsadm", "See `ipvsadm`(8)."),
+    ("/run/rvs", "A BPF file system with the directors of all network namespaces, and locks."),
+];
 
 /// Exit status.
 pub(super) const STATUS: &[(&str, &str)] = &[
@@ -64,5 +92,7 @@ pub(super) const STATUS: &[(&str, &str)] = &[
 pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ("What is attached where, and how full the tables are:", "rvs status"),
     ("Why packets end as they do, for a script:", "rvs stats --json"),
+    ("For a program that reads /proc/net/ip_vs_stats:", "rvs proc ip_vs_stats"),
+    ("For a program that reads /proc/net/ip_vs_stats:", "rvs proc ip_vs_stats"),
     ("Native XDP in front of TC on a physical interface:", "rvs attach eth0 --mode xdp"),
 ];

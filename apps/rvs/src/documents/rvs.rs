@@ -37,7 +37,7 @@ pub(super) fn page() -> String {
         page += &roff::text(&[what]);
         page += &roff::example(lines);
     }
-    page + &roff::see_also(&["ipvsadm", "ipvsadm-save", "ipvsadm-restore"])
+    roff::finished(&(page + &roff::see_also(&["ipvsadm", "ipvsadm-save", "ipvsadm-restore"])))
 }
 
 /// A command with its arguments; of a command of commands, each of those.

@@ -10,6 +10,7 @@ mod table;
 
 pub use connections::{CONNECTIONS_HEAD, connection};
 pub use stats::{stats, stats_percpu};
+pub(crate) use table::labels;
 pub use table::table;
 
 use rvs_wire::{Addr, Be16, Family};

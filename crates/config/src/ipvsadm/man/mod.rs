@@ -17,9 +17,8 @@ use rvs_core::sched::Kind;
 pub fn man_page() -> String {
     let mut page = roff::head("ipvsadm", "administer virtual services");
     page += &roff::section("SYNOPSIS");
-    for usage in USAGE {
-        page += &format!("\\fBipvsadm\\fR {}\n.br\n", roff::escaped(usage));
-    }
+    let usage = |usage: &&str| format!("\\fBipvsadm\\fR {}\n", roff::escaped(usage));
+    page += &USAGE.iter().map(usage).collect::<Vec<_>>().join(".br\n");
     page += &roff::section("DESCRIPTION");
     page += &roff::text(prose::DESCRIPTION);
     for (section, options) in sections() {
@@ -45,7 +44,7 @@ pub fn man_page() -> String {
     }
     page += &roff::section("DIFFERENCES FROM IPVS");
     page += &roff::text(prose::DIFFERENCES);
-    page + &roff::see_also(&["ipvsadm-save", "ipvsadm-restore", "rvs"])
+    roff::finished(&(page + &roff::see_also(&["ipvsadm-save", "ipvsadm-restore", "rvs"])))
 }
 
 /// The options by section, in the order of the table.

@@ -12,8 +12,8 @@ pub(super) const DESCRIPTION: &[&str] = &[
     "The first service that is added in a network namespace brings its director into being, attached to all Ethernet \
      interfaces of the namespace. Each network namespace has its own director; `ip netns exec` reaches that of another.",
     "Command lines, output and exit status are those of ipvsadm 1.31 for the Linux Virtual Server (IPVS). Options may be \
-     bundled (`-Ln`), an argument may be attached (`-w3`, `--weight=3`) and long names may be used in any order; the first \
-     command wins.",
+     bundled (`-Ln`), an argument may be attached (`-w3`, `--weight=3`) and options may stand \
+     in any order.",
 ];
 
 /// Above the commands.

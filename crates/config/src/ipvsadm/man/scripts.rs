@@ -38,7 +38,7 @@ pub fn save_page() -> String {
     page += &roff::section("EXAMPLES");
     page += &roff::example("ipvsadm-save -n > /etc/ipvsadm.rules");
     page += &roff::text(&["To keep the table over a reboot, enable `ipvsadm.service`, which does this by itself."]);
-    page + &roff::see_also(&["ipvsadm", "ipvsadm-restore", "rvs"])
+    roff::finished(&(page + &roff::see_also(&["ipvsadm", "ipvsadm-restore", "rvs"])))
 }
 
 /// ipvsadm-restore(8).
@@ -69,5 +69,5 @@ pub fn restore_page() -> String {
     page += &roff::entry("255", &["A rule cannot be read or is refused. The table is as it was."]);
     page += &roff::section("EXAMPLES");
     page += &roff::example("ipvsadm-restore < /etc/ipvsadm.rules");
-    page + &roff::see_also(&["ipvsadm", "ipvsadm-save", "rvs"])
+    roff::finished(&(page + &roff::see_also(&["ipvsadm", "ipvsadm-save", "rvs"])))
 }
