@@ -28,8 +28,10 @@ impl Live for System<'_> {
     }
 
     fn interfaces(&mut self) -> Vec<String> {
-        let entries = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        // Not below /sys, which shows the network namespace that it was mounted in.
+        let table = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
+        let names = table.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim().to_owned());
+        let mut names: Vec<String> = names.collect();
         names.sort();
         names
     }
