@@ -1,6 +1,7 @@
 //! `cargo xtask install` below a directory of its own, looked at with the distribution's tools: what is where, whether the
 //! manual pages and the units are well formed. Takes what `cargo xtask dist` built.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
