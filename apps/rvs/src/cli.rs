@@ -1,8 +1,8 @@
 //! The command line of `rvs` itself.
 
-use crate::{metrics, proc, unit};
-use clap::{Parser, Subcommand};
 use crate::mark::Mark;
+use crate::{glance, metrics, proc, unit};
+use clap::{Parser, Subcommand};
 use rvs_dataplane::kernel::Mode;
 
 /// A layer-4 load balancer in the kernel, administered with ipvsadm.
@@ -20,8 +20,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// What is attached where, what the kernel offers, how full the tables are.
-    Status,
+    /// What this director does, what is attached where, how full the tables are, and what to look at.
+    Status(glance::Options),
     /// Packets by the reason why they ended as they did.
     Stats,
     /// Every limit, and how to change it.

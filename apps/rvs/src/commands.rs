@@ -1,7 +1,7 @@
 //! What the commands of `rvs` do.
 
 use crate::cli::{Cli, Command, Decap};
-use crate::{complete, documents, mark, metrics, proc, report, unit};
+use crate::{complete, documents, glance, mark, metrics, proc, report, unit};
 use rvs_dataplane::kernel::{Director, decap, watch};
 use rvs_dataplane::limits::Limits;
 use rvs_dataplane::model::Model;
@@ -67,12 +67,9 @@ fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
     }
     let done = |text: String, value: serde_json::Value| if cli.json { report::json(&value) } else { text };
     Ok(match &cli.command {
-        Command::Status => {
-            let status = match Director::existing()? {
-                Some(director) => Some(director.status()?),
-                None => None,
-            };
-            report::status(status.as_ref(), cli.json)
+        Command::Status(options) => {
+            glance::run(*options, cli.json, out)?;
+            String::new()
         }
         Command::Stats => {
             let reasons = match Director::existing()? {

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod commands;
 pub mod complete;
 pub mod documents;
+pub mod glance;
 pub mod ipvsadm;
 pub mod mark;
 pub mod metrics;

@@ -13,6 +13,13 @@ pub(super) const DESCRIPTION: &[&str] = &[
 /// Commands, by name.
 pub(super) const COMMANDS: &[(&str, &[&str])] = &[
     (
+        "status",
+        &[
+            "Services, connections and averaged rates, packets by outcome, the busiest services, interfaces, tables, and a line \
+           that begins with `Warning:` for whatever needs a look. With `--json` and `--watch` each page is a line.",
+        ],
+    ),
+    (
         "attach",
         &[
             "All Ethernet interfaces are served anyway; this is for choosing how, or for one that was detached. The choice is \

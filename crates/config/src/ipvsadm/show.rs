@@ -51,7 +51,7 @@ pub(crate) fn family(key: &ServiceKey) -> Family {
 }
 
 /// The name of an IP protocol in listings.
-pub(crate) const fn protocol(proto: u8) -> &'static str {
+pub const fn protocol(proto: u8) -> &'static str {
     match proto {
         0 => "IP",
         6 => "TCP",
