@@ -1,19 +1,13 @@
 //! The eBPF object, the binary that embeds it, and the directory that both are laid out in.
 
+use crate::install;
 use crate::run::{cargo, run, step};
 use crate::toolchain;
 use crate::workspace::Workspace;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Names that the one binary is called by.
-const LINKS: [&str; 3] = ["ipvsadm", "ipvsadm-save", "ipvsadm-restore"];
-
-/// What `rvs generate` makes, and where it goes under `target/dist/share`.
-const DOCUMENTS: [(&str, &str); 2] =
-    [("man", "man/man8/ipvsadm.8"), ("bash-completion", "bash-completion/completions/ipvsadm")];
 
 /// How the user-space binary is compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,24 +82,15 @@ pub(crate) fn dist(ws: &Workspace) -> Result<()> {
     object(ws)?;
     let binary = binary(ws, Profile::Release)?;
     let sbin = ws.sbin();
-    replace(&binary, &sbin.join("rvs"))?;
-    for name in LINKS {
-        link("rvs", &sbin.join(name))?;
-    }
-    for (document, at) in DOCUMENTS {
-        let made = Command::new(sbin.join("rvs")).args(["generate", document]).output().context("making documents")?;
-        ensure!(made.status.success(), "rvs generate {document}: {}", String::from_utf8_lossy(&made.stderr));
-        let path = sbin.with_file_name("share").join(at);
-        fs::create_dir_all(path.parent().context("no directory to write to")?)?;
-        fs::write(&path, made.stdout).with_context(|| format!("writing {}", path.display()))?;
-    }
-    eprintln!("==> {}: rvs {}", ws.show(&sbin), LINKS.join(" "));
+    let tree = sbin.parent().context("the programs lie in a tree")?;
+    install::lay_out(ws, &binary, &install::Target::tree(tree.to_path_buf()))?;
+    eprintln!("==> {}", ws.show(&sbin));
     Ok(())
 }
 
 /// Puts a copy of `from` at `to` in one step, and only if it differs: what depends on it is not rebuilt needlessly, and a
 /// program that runs keeps its own file.
-fn replace(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
     let new = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
     if fs::read(to).is_ok_and(|old| old == new) {
         return Ok(());
@@ -118,7 +103,7 @@ fn replace(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Makes `at` a symbolic link to `to`, whatever it was.
-fn link(to: &str, at: &Path) -> Result<()> {
+pub(crate) fn link(to: &str, at: &Path) -> Result<()> {
     if fs::read_link(at).is_ok_and(|old| old == Path::new(to)) {
         return Ok(());
     }

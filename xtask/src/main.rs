@@ -8,6 +8,7 @@ mod apt;
 mod build;
 mod demo;
 mod initramfs;
+mod install;
 mod oldkernel;
 mod run;
 mod setup;
@@ -26,7 +27,10 @@ Usage: cargo xtask COMMAND [OPTIONS]
 
   setup                   install what building and testing need (as root on Debian or Ubuntu), or say what is missing
   build [--debug]         the eBPF object and the binary `rvs` that embeds it
-  dist                    build, then lay out target/dist/sbin/{rvs,ipvsadm,ipvsadm-save,ipvsadm-restore}
+  dist                    build, then lay out target/dist: sbin/{rvs,ipvsadm,ipvsadm-save,ipvsadm-restore} and what belongs to them
+  install [--prefix DIR] [--destdir DIR] [--no-build]
+                          dist, then put programs, units, manual pages, completions and documents below the prefix
+                          (/usr/local), behind the destdir when one is given; --no-build takes what dist laid out before
   demo [--keep|--clean] [--json]
                           setup, dist, then a balanced site in network namespaces, shown at work
   test [--fast]           setup, build, then every test; --fast leaves out what needs namespaces or a virtual machine
@@ -64,6 +68,7 @@ fn command() -> Result<()> {
             build::binary(&ws, if has("--debug") { build::Profile::Debug } else { build::Profile::Release }).map(drop)
         }),
         "dist" => allow(&[]).and_then(|()| build::dist(&ws)),
+        "install" => install::install(&ws, &rest),
         "demo" => allow(&["--keep", "--json", "--clean"]).and_then(|()| demo::demo(&ws, &rest)),
         "test" => allow(&["--fast"]).and_then(|()| suite::suite(&ws, has("--fast"))),
         "bench" => allow(&["--json"]).and_then(|()| demo::bench(&ws, &rest)),

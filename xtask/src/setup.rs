@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Programs, the Debian packages they come in, and what for.
-const PROGRAMS: [(&str, &str, &str); 19] = [
+const PROGRAMS: [(&str, &str, &str); 25] = [
     ("nginx", "nginx-light", "real servers"),
     ("curl", "curl", "clients"),
     ("nc", "netcat-openbsd", "clients and servers"),
@@ -30,6 +30,12 @@ const PROGRAMS: [(&str, &str, &str); 19] = [
     ("modprobe", "kmod", "modules of the old kernel"),
     ("qemu-system-x86_64", "qemu-system-x86", "the old kernel"),
     ("busybox", "busybox-static", "user space of the old kernel"),
+    ("bash", "bash", "completion"),
+    ("zsh", "zsh", "completion"),
+    ("fish", "fish", "completion"),
+    ("man", "man-db", "manual pages"),
+    ("mandoc", "mandoc", "manual pages"),
+    ("systemd-analyze", "systemd", "units"),
     ("cc", "build-essential", "linking"),
 ];
 

@@ -1,6 +1,7 @@
 //! The command line of `rvs` itself.
 
 use crate::mark::Mark;
+use crate::{glance, metrics, proc, unit};
 use clap::{Parser, Subcommand};
 use rvs_dataplane::kernel::Mode;
 
@@ -19,12 +20,20 @@ pub struct Cli {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// What is attached where, what the kernel offers, how full the tables are.
-    Status,
+    /// What this director does, what is attached where, how full the tables are, and what to look at.
+    Status(glance::Options),
     /// Packets by the reason why they ended as they did.
     Stats,
     /// Every limit, and how to change it.
     Limits,
+    /// Print a file that IPVS has below /proc/net, byte for byte in its format.
+    Proc {
+        /// Which.
+        #[arg(value_enum)]
+        file: proc::File,
+    },
+    /// Figures for Prometheus: node_exporter's ipvs series, and our own.
+    Metrics(metrics::Options),
     /// Serve an interface.
     Attach {
         /// The interface.
@@ -46,11 +55,30 @@ pub enum Command {
     Decap(Decap),
     /// Attach to interfaces as they come up, until stopped.
     Watch,
-    /// Print a document that is made from the option table: ipvsadm's manual page or its completion for bash.
+    /// Print a document that is made from the tables of options: a manual page, or the completion for a shell.
     Generate {
         /// Which.
         #[arg(value_enum)]
         what: Document,
+        /// Of which tool.
+        #[arg(value_enum, default_value_t = Tool::Ipvsadm)]
+        tool: Tool,
+    },
+    /// Do what ipvsadm.service does: restore and save the rules of this machine.
+    Unit {
+        /// What to do.
+        #[command(subcommand)]
+        step: unit::Step,
+        /// The directory that the files are below.
+        #[arg(long, global = true, default_value = "/", hide = true, value_hint = clap::ValueHint::DirPath)]
+        root: std::path::PathBuf,
+    },
+    /// Print what may stand next on a command line; for the completion of shells.
+    #[command(hide = true)]
+    Complete {
+        /// The words of the line, the tool first, the last one being typed.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
     },
     /// Remove the director of this network namespace, with its table and connections.
     Teardown,
@@ -65,13 +93,39 @@ pub enum Command {
     IpvsadmRestore(Forwarded),
 }
 
-/// Documents made from the option table.
+/// Documents made from the tables of options.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Document {
-    /// ipvsadm(8), as troff.
+    /// The manual page, as troff.
     Man,
-    /// Completion of ipvsadm's options for bash.
+    /// Completion for bash.
     BashCompletion,
+    /// Completion for zsh.
+    ZshCompletion,
+    /// Completion for fish.
+    FishCompletion,
+}
+
+/// The tools that documents are about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[expect(missing_docs, reason = "each is the tool of its name")]
+pub enum Tool {
+    Ipvsadm,
+    IpvsadmSave,
+    IpvsadmRestore,
+    Rvs,
+}
+
+impl Tool {
+    /// The name it is called by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ipvsadm => "ipvsadm",
+            Self::IpvsadmSave => "ipvsadm-save",
+            Self::IpvsadmRestore => "ipvsadm-restore",
+            Self::Rvs => "rvs",
+        }
+    }
 }
 
 /// Decapsulation on a real server.

@@ -1,7 +1,7 @@
 //! What the commands of `rvs` do.
 
-use crate::cli::{Cli, Command, Decap, Document};
-use crate::{mark, report};
+use crate::cli::{Cli, Command, Decap};
+use crate::{complete, documents, glance, mark, metrics, proc, report, unit};
 use rvs_dataplane::kernel::{Director, decap, watch};
 use rvs_dataplane::limits::Limits;
 use rvs_dataplane::model::Model;
@@ -10,7 +10,8 @@ use serde_json::json;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use crate::world::Access;
+use crate::world::{Access, World};
+use rvs_config::names::SystemNames;
 
 /// Exit status when the kernel or the privileges do not suffice: as ipvsadm's.
 const NO_DATAPLANE: i32 = 2;
@@ -31,6 +32,10 @@ pub fn open(access: Access) -> Result<Box<dyn Dataplane>, Error> {
 
 /// Runs a command of `rvs`; the exit status.
 pub fn run(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    if let (Command::Unit { step, root }, false) = (&cli.command, cli.json) {
+        let (stdin, names) = (&mut io::empty(), &SystemNames::default());
+        return unit::run(*step, root, &mut World { stdin, out, err, names, open: &mut open });
+    }
     let (status, text) = match execute(cli, out) {
         Ok(text) => match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => (1, format!("cannot write the output: {error}")),
@@ -44,15 +49,27 @@ pub fn run(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     status
 }
 
+/// Commands whose output has a format of its own.
+fn has_own_format(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Proc { .. }
+            | Command::Metrics(_)
+            | Command::Generate { .. }
+            | Command::Complete { .. }
+            | Command::Unit { .. }
+    )
+}
+
 fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
+    if cli.json && has_own_format(&cli.command) {
+        return Err(Error::State("the output of this command has a format of its own: leave --json away".to_owned()));
+    }
     let done = |text: String, value: serde_json::Value| if cli.json { report::json(&value) } else { text };
     Ok(match &cli.command {
-        Command::Status => {
-            let status = match Director::existing()? {
-                Some(director) => Some(director.status()?),
-                None => None,
-            };
-            report::status(status.as_ref(), cli.json)
+        Command::Status(options) => {
+            glance::run(*options, cli.json, out)?;
+            String::new()
         }
         Command::Stats => {
             let reasons = match Director::existing()? {
@@ -61,8 +78,16 @@ fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
             };
             report::reasons(&reasons, cli.json)
         }
-        Command::Generate { what: Document::Man } => rvs_config::ipvsadm::man_page(),
-        Command::Generate { what: Document::BashCompletion } => rvs_config::ipvsadm::bash_completion(),
+        Command::Generate { what, tool } => documents::document(*what, *tool),
+        Command::Complete { words } => complete::answer(words, &mut || open(Access::Existing)),
+        Command::Proc { file } => {
+            proc::print(*file, open(Access::Existing)?.as_mut(), out)?;
+            String::new()
+        }
+        Command::Metrics(options) => {
+            metrics::run(options, out)?;
+            String::new()
+        }
         Command::Limits => report::limits(&Limits::from_env()?, cli.json),
         Command::Attach { dev, mode } => {
             Director::open()?.attach(dev, *mode)?;
@@ -91,6 +116,8 @@ fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
             let text = if removed { "removed\n" } else { "there was no director in this network namespace\n" };
             done(text.to_owned(), json!({ "removed": removed }))
         }
+        // Taken care of before.
+        Command::Unit { .. } => String::new(),
         Command::Ipvsadm(_) | Command::IpvsadmSave(_) | Command::IpvsadmRestore(_) => {
             return Err(Error::State("`ipvsadm` must be the first argument: rvs ipvsadm …".to_owned()));
         }

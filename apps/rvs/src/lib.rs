@@ -3,11 +3,19 @@
 //! Only wiring: text is understood and made in `rvs-config`, tables and packets are `rvs-dataplane`'s.
 #![forbid(unsafe_code)]
 
+mod atomic;
 pub mod cli;
 pub mod commands;
+pub mod complete;
+pub mod documents;
+pub mod glance;
 pub mod ipvsadm;
 pub mod mark;
+pub mod metrics;
 pub mod personality;
+pub mod proc;
 pub mod report;
 pub mod scripts;
+mod stream;
+pub mod unit;
 pub mod world;

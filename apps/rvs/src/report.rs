@@ -1,7 +1,6 @@
 //! What the commands of `rvs` print: tables for people, JSON for scripts.
 
 use rvs_core::verdict::Reason;
-use rvs_dataplane::kernel::{InterfaceStatus, Status};
 use rvs_dataplane::limits::{self, Limits};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,65 +15,10 @@ pub fn json_line(value: &Value) -> String {
     format!("{value}\n")
 }
 
-fn to_value(value: impl Serialize) -> Value {
+/// Plain data as JSON.
+pub(crate) fn to_value(value: impl Serialize) -> Value {
     // Plain data with string keys always becomes JSON.
     serde_json::to_value(value).unwrap_or_default()
-}
-
-/// `rvs status`; `None`: there is no director.
-pub fn status(status: Option<&Status>, as_json: bool) -> String {
-    if as_json {
-        let mut value = to_value(status);
-        match &mut value {
-            Value::Object(fields) => {
-                fields.insert("director".to_owned(), Value::Bool(true));
-            }
-            other => *other = json!({ "director": false }),
-        }
-        return json(&value);
-    }
-    let Some(status) = status else {
-        return "There is no director in this network namespace; `ipvsadm -A` makes one.\n".to_owned();
-    };
-    let mut text = format!("Director of network namespace {}\n\n", status.namespace);
-    text += &interfaces(&status.interfaces);
-    let features = &status.features;
-    let yes = |is: bool| if is { "yes" } else { "no" };
-    text += &format!(
-        "\nKernel {}: tcx {}, timers {}, spin locks {}, BTF {}\n",
-        features.kernel,
-        yes(features.tcx),
-        yes(features.timers),
-        yes(features.spin_locks),
-        yes(features.btf)
-    );
-    let fill = &status.fill;
-    text += "\nTable          in use   capacity\n";
-    for (name, used, capacity) in [
-        ("connections", fill.connections, fill.connection_capacity),
-        ("services", fill.services, fill.service_capacity),
-        ("destinations", fill.dests + fill.remembered_dests, fill.dest_capacity),
-    ] {
-        text += &format!("{name:<12} {used:>8} {capacity:>10}\n");
-    }
-    text += &format!("Memory of all maps: {} MiB\n", fill.memory >> 20);
-    text += &format!("Configuration changes: {}\n", status.generation.saturating_sub(1));
-    if !status.ticking {
-        text += "The timers stand still: connections do not expire.\n";
-    }
-    if !status.object_is_ours {
-        text += "The loaded programs are those of another build of RVS.\n";
-    }
-    text
-}
-
-fn interfaces(interfaces: &[InterfaceStatus]) -> String {
-    let mut text = String::from("Interface        Driver           Chosen      Attached\n");
-    for at in interfaces {
-        let chosen = at.chosen.map_or("-".to_owned(), |mode| mode.to_string());
-        text += &format!("{:<16} {:<16} {chosen:<11} {}\n", at.name, at.driver, at.mode);
-    }
-    text
 }
 
 /// `rvs stats`. Without a director nothing was counted.
@@ -133,12 +77,6 @@ mod tests {
         let dr = listed.iter().find(|entry| entry["reason"] == "dr").unwrap();
         assert_eq!((&dr["packets"], &dr["outcome"]), (&json!(7), &json!("forwarded")));
         assert_eq!(reasons(&[], false).lines().count(), Reason::ALL.len() + 1);
-    }
-
-    #[test]
-    fn no_director_is_an_answer_not_an_error() {
-        assert_eq!(status(None, true), "{\n  \"director\": false\n}\n");
-        assert!(status(None, false).contains("ipvsadm -A"));
     }
 
     #[test]

@@ -2,5 +2,9 @@
 //!
 //! Nothing here changes a table or talks to a data plane; names of hosts and services are asked of a [`names::Names`].
 
+pub mod boot;
 pub mod ipvsadm;
+pub mod metrics;
 pub mod names;
+pub mod proc;
+pub mod roff;

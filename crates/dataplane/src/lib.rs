@@ -9,7 +9,8 @@ pub mod limits;
 pub mod model;
 
 use rvs_core::abi::ServiceKey;
-use rvs_intent::{Connection, Edit, Listing, Refusal};
+use rvs_intent::{Connection, Edit, Listing, Refusal, Totals};
+use std::ops::ControlFlow;
 
 /// The data plane of one network namespace.
 pub trait Dataplane {
@@ -21,6 +22,18 @@ pub trait Dataplane {
 
     /// The connections, templates included, in no order.
     fn connections(&mut self) -> Result<Vec<Connection>, Error>;
+
+    /// Hands over the connections one by one, in no order, until `visit` has enough; so a table of any size can be printed
+    /// in little memory.
+    fn each_connection(&mut self, visit: &mut dyn FnMut(&Connection) -> ControlFlow<()>) -> Result<(), Error> {
+        let _ = self.connections()?.iter().try_for_each(visit);
+        Ok(())
+    }
+
+    /// The counters of all services together, deleted ones included where the backend remembers them.
+    fn totals(&mut self) -> Result<Totals, Error> {
+        Ok(Totals::of(&self.listing()?))
+    }
 
     /// Zeroes the counters of one service and its destinations, or of all services; rates go on.
     fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), UpdateError>;

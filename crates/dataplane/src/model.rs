@@ -6,7 +6,7 @@ use crate::{Dataplane, Error, UpdateError};
 use rvs_core::abi::{Counters, ServiceKey};
 use rvs_intent::{
     Capabilities, Connection, Dest, Edit, ListedDest, ListedService, Listing, LocalNet, NoInterfaces, Rates, Refusal,
-    Rules, Service, Table,
+    Rules, Service, Table, Totals,
 };
 
 /// Hash buckets that IPVS has by default: `size=` in ipvsadm's banner.
@@ -73,6 +73,12 @@ impl Dataplane for Model {
 
     fn connections(&mut self) -> Result<Vec<Connection>, Error> {
         Ok(self.connections.clone())
+    }
+
+    fn totals(&mut self) -> Result<Totals, Error> {
+        let cpus = aya::util::nr_cpus()
+            .map_err(|(context, source)| Error::Io { context: format!("counting CPUs: {context}"), source })?;
+        Ok(Totals { per_cpu: vec![Counters::default(); cpus], ..Totals::default() })
     }
 
     fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), UpdateError> {

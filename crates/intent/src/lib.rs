@@ -16,5 +16,5 @@ mod tests;
 
 pub use apply::{Edit, Refusal, ServiceSettings};
 pub use model::{Dest, Engine, Service, Table, Timeouts, Tunnel, TunnelKind};
-pub use observed::{Connection, ListedDest, ListedService, Listing, Rates};
+pub use observed::{Connection, ListedDest, ListedService, Listing, Rates, Totals};
 pub use rules::{Capabilities, LocalNet, NoInterfaces, Rules};

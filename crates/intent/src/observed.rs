@@ -60,6 +60,63 @@ pub struct Rates {
     pub out_bps: u64,
 }
 
+impl Rates {
+    /// Adds another's.
+    pub fn add(&mut self, more: &Self) {
+        self.cps += more.cps;
+        self.in_pps += more.in_pps;
+        self.out_pps += more.out_pps;
+        self.in_bps += more.in_bps;
+        self.out_bps += more.out_bps;
+    }
+}
+
+/// The sum of two counters, modulo 2^64 as the kernel counts.
+pub const fn plus(a: &Counters, b: &Counters) -> Counters {
+    Counters {
+        conns: a.conns.wrapping_add(b.conns),
+        in_pkts: a.in_pkts.wrapping_add(b.in_pkts),
+        out_pkts: a.out_pkts.wrapping_add(b.out_pkts),
+        in_bytes: a.in_bytes.wrapping_add(b.in_bytes),
+        out_bytes: a.out_bytes.wrapping_add(b.out_bytes),
+    }
+}
+
+/// What has been counted since `start`.
+pub const fn minus(now: &Counters, start: &Counters) -> Counters {
+    Counters {
+        conns: now.conns.wrapping_sub(start.conns),
+        in_pkts: now.in_pkts.wrapping_sub(start.in_pkts),
+        out_pkts: now.out_pkts.wrapping_sub(start.out_pkts),
+        in_bytes: now.in_bytes.wrapping_sub(start.in_bytes),
+        out_bytes: now.out_bytes.wrapping_sub(start.out_bytes),
+    }
+}
+
+/// The figures of a whole director.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Counters since the director exists or was zeroed.
+    pub counters: Counters,
+    /// Rates.
+    pub rates: Rates,
+    /// Counters of each possible CPU since the director exists; zeroing leaves them alone. Empty where CPUs are not told
+    /// apart.
+    pub per_cpu: Vec<Counters>,
+}
+
+impl Totals {
+    /// The sums of a listing.
+    pub fn of(listing: &Listing) -> Self {
+        let mut totals = Self::default();
+        for service in &listing.services {
+            totals.counters = plus(&totals.counters, &service.counters);
+            totals.rates.add(&service.rates);
+        }
+        totals
+    }
+}
+
 /// An entry of the connection table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {

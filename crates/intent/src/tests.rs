@@ -100,8 +100,11 @@ fn real_servers_are_unicast() {
 }
 
 #[test]
-fn what_this_version_cannot_balance_is_refused_by_name() {
+fn what_a_data_plane_cannot_balance_is_refused_by_name() {
     let mut table = table("rr", &[]);
+    let least =
+        Capabilities { ipv6: false, sctp: false, marks: false, one_packet: false, engines: false, gue_gre: false };
+    let rules = Rules { capabilities: least, ..Rules::default() };
     let base = settings(key(81), "rr");
     let v6 = ServiceKey { family: Family::V6.raw(), addr: at("fd00::1").addr, ..key(80) };
     let mark = ServiceKey { addr: Addr::mark(1), port: Be16::ZERO, proto: 0, ..key(80) };
@@ -114,14 +117,14 @@ fn what_this_version_cannot_balance_is_refused_by_name() {
         (ServiceSettings { engine: Some("sip".into()), ..base }, "Persistence engines"),
     ];
     for (settings, word) in services {
-        match table.apply(&Edit::AddService(settings)) {
+        match table.apply_in(&Edit::AddService(settings), &rules) {
             Err(Refusal::Unsupported(text)) => assert!(text.contains(word), "{text}"),
             other => panic!("{word}: {other:?}"),
         }
     }
     let gre = Tunnel { kind: TunnelKind::Gre, ..Tunnel::default() };
     for dest in [Dest { forward: Forward::Tunnel, tunnel: gre, ..dest(11, 1) }, at("fd00::1")] {
-        assert!(matches!(table.apply(&Edit::AddDest(key(80), dest)), Err(Refusal::Unsupported(_))));
+        assert!(matches!(table.apply_in(&Edit::AddDest(key(80), dest), &rules), Err(Refusal::Unsupported(_))));
     }
 }
 

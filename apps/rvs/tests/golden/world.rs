@@ -91,6 +91,13 @@ impl Host {
         self.call(rvs_app::ipvsadm::run, &words(args), stdin, &mut |_| Ok(Box::new(self.kernel.clone())))
     }
 
+    /// What `rvs proc` prints.
+    pub(crate) fn proc(&self, file: rvs_app::proc::File) -> String {
+        let mut out = Vec::new();
+        rvs_app::proc::print(file, &mut self.kernel.clone(), &mut out).expect("a model can be printed");
+        String::from_utf8(out).expect("all output is text")
+    }
+
     /// Runs `ipvsadm-restore`.
     pub(crate) fn restore(&self, stdin: &str) -> Entry {
         self.call(rvs_app::scripts::restore, &[], stdin, &mut |_| Ok(Box::new(self.kernel.clone())))

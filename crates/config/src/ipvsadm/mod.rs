@@ -4,7 +4,7 @@
 //! [`restore`] reads a saved file. What is printed equals ipvsadm 1.31 byte for byte; `tests/golden` holds the recordings.
 
 mod checks;
-mod completion;
+pub mod completion;
 mod connections;
 mod draft;
 mod endpoint;
@@ -18,16 +18,15 @@ pub mod parse;
 mod popt;
 pub mod restore;
 pub mod save;
-mod show;
+pub mod show;
 mod sort;
 pub mod table;
 mod tunnel;
 
-pub use completion::bash_completion;
 pub use connections::connections;
 pub use help::{VERSION, help};
 pub use list::list;
-pub use man::man_page;
+pub use man::{man_page, restore_page, save_page};
 pub use parse::{Action, DaemonRole, ListRequest, Shown, UsageError, View, parse};
 pub use restore::{ScriptError, read_script};
 pub use save::save;

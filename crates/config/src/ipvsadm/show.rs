@@ -31,19 +31,27 @@ impl Style<'_> {
     }
 }
 
+/// A service as it is named on a command line, in numbers: `ADDRESS:PORT`, or its mark.
+pub fn service_name(key: &ServiceKey) -> String {
+    match mark(key) {
+        Some(mark) => mark.to_string(),
+        None => Style { names: None }.service(key),
+    }
+}
+
 /// The firewall mark of a service, if it is by mark.
-pub(super) fn mark(key: &ServiceKey) -> Option<u32> {
+pub(crate) fn mark(key: &ServiceKey) -> Option<u32> {
     let [.., mark] = key.addr.words();
     is_mark(key).then_some(mark)
 }
 
 /// The family of a service; keys hold no other than the two.
-pub(super) fn family(key: &ServiceKey) -> Family {
+pub(crate) fn family(key: &ServiceKey) -> Family {
     Family::from_raw(key.family).unwrap_or_default()
 }
 
 /// The name of an IP protocol in listings.
-pub(super) const fn protocol(proto: u8) -> &'static str {
+pub const fn protocol(proto: u8) -> &'static str {
     match proto {
         0 => "IP",
         6 => "TCP",
@@ -54,7 +62,7 @@ pub(super) const fn protocol(proto: u8) -> &'static str {
 }
 
 /// The name of a forwarding method in listings.
-pub(super) const fn forward(forward: Forward) -> &'static str {
+pub(crate) const fn forward(forward: Forward) -> &'static str {
     match forward {
         Forward::Masq => "Masq",
         Forward::Local => "Local",

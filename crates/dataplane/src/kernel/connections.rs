@@ -11,15 +11,27 @@ use rvs_intent::Connection;
 use rvs_wire::Family;
 use rvs_wire::ipv4::proto;
 use std::mem::offset_of;
+use std::ops::ControlFlow;
 
 const NANOS: u64 = 1_000_000_000;
 
 /// Reads all connections.
 pub(crate) fn read(maps: &Maps) -> Result<Vec<Connection>, Error> {
+    let mut all = Vec::new();
+    each(maps, &mut |connection| {
+        all.push(connection.clone());
+        ControlFlow::Continue(())
+    })?;
+    Ok(all)
+}
+
+/// Hands over one connection after the other until `visit` has enough.
+pub(crate) fn each(maps: &Maps, visit: &mut dyn FnMut(&Connection) -> ControlFlow<()>) -> Result<(), Error> {
     let conns = maps.conns()?;
     let now = os::now(Clock::MonotonicCoarse);
     let used = maps.used_conns()?;
-    Ok(used.into_iter().flatten().filter_map(|index| one(&conns, index, now)).collect())
+    let _ = used.into_iter().flatten().filter_map(|index| one(&conns, index, now)).try_for_each(|one| visit(&one));
+    Ok(())
 }
 
 /// The word that holds protocol, family, state and flags.

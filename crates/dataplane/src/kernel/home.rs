@@ -114,10 +114,13 @@ impl Home {
         Some(fs::read_link(self.path(name)).ok()?.to_string_lossy().into_owned())
     }
 
-    /// Writes a fact down.
+    /// Writes a fact down, in place of the one that was there, in one step.
     pub(crate) fn note(&self, name: &str, value: &str) -> Result<(), Error> {
-        self.unpin(name)?;
-        std::os::unix::fs::symlink(value, self.path(name)).map_err(|error| failed(format!("noting `{name}`"), error))
+        let next = format!("next-{name}");
+        self.unpin(&next)?;
+        std::os::unix::fs::symlink(value, self.path(&next))
+            .and_then(|()| fs::rename(self.path(&next), self.path(name)))
+            .map_err(|error| failed(format!("noting `{name}`"), error))
     }
 
     /// Names of all pins and facts.

@@ -4,7 +4,7 @@ use super::change::image::Image;
 use super::change::store::Store;
 use super::maps::Maps;
 use crate::{Error, limits};
-use rvs_core::abi::{Rate, ServiceId};
+use rvs_core::abi::{Counters, ServiceId};
 use rvs_core::stats::{bytes_per_second, per_second};
 use rvs_intent::{ListedDest, ListedService, Listing, Rates, Service};
 
@@ -25,12 +25,12 @@ pub(crate) fn read(maps: &Maps) -> Result<Listing, Error> {
                 inactive: record.inactive,
                 persist: record.persist,
                 counters: dest_counters.get(entry.dest as usize).copied().unwrap_or_default(),
-                rates: rates(&maps.dest_rate(entry.dest)),
+                rates: rates(&maps.dest_rate(entry.dest).ewma),
             }
         });
         ListedService {
             counters: counters.get(id as usize).copied().unwrap_or_default(),
-            rates: rates(&maps.service_rate(id)),
+            rates: rates(&maps.service_rate(id).ewma),
             dests: dests.collect(),
             service,
         }
@@ -42,8 +42,8 @@ pub(crate) fn read(maps: &Maps) -> Result<Listing, Error> {
     })
 }
 
-fn rates(rate: &Rate) -> Rates {
-    let ewma = &rate.ewma;
+/// Rates out of scaled averages.
+pub(super) fn rates(ewma: &Counters) -> Rates {
     Rates {
         cps: per_second(ewma.conns),
         in_pps: per_second(ewma.in_pkts),

@@ -103,21 +103,24 @@ impl Map {
 
     /// The values of the first `count` indexes of an array map, one after the other.
     pub(crate) fn read_array(&self, count: usize) -> io::Result<Vec<u8>> {
-        let count = count.min(self.info.max_entries as usize);
-        let mut values = Vec::with_capacity(count * self.value_bytes);
-        let mut step = Batch::new(self, 1024);
-        while values.len() < count * self.value_bytes {
-            let left = count - values.len() / self.value_bytes;
+        let mut values = Vec::with_capacity(count.min(self.info.max_entries as usize) * self.value_bytes);
+        self.each_chunk(count, |chunk| values.extend_from_slice(chunk))?;
+        Ok(values)
+    }
+
+    /// As [`Map::read_array`], without keeping it all: hands over whole values, up to 1024 at a time.
+    pub(crate) fn each_chunk(&self, count: usize, mut visit: impl FnMut(&[u8])) -> io::Result<()> {
+        let mut left = count.min(self.info.max_entries as usize);
+        let mut step = Batch::new(self, left.min(1024));
+        while left > 0 {
             let (_, chunk, done) = step.next(self, left.min(1024))?;
-            values.extend_from_slice(chunk);
-            if done {
-                break;
+            visit(chunk);
+            left -= chunk.len() / self.value_bytes;
+            if done && left > 0 {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the map ended early"));
             }
         }
-        if values.len() < count * self.value_bytes {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the map ended early"));
-        }
-        Ok(values)
+        Ok(())
     }
 
     /// All keys and values of a hash map.

@@ -11,6 +11,7 @@ use rvs_core::abi::{
     self, ABI_VERSION, Conn, Control, Counters, Dest, DestId, ListEntry, MarkRule, Rate, SHARDS, SchedCell, SchedState,
     Service, ServiceId, ServiceKey, Shard,
 };
+use rvs_intent::observed::plus;
 use std::mem::offset_of;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -150,6 +151,20 @@ impl Maps {
     /// Counters of the first `count` destinations.
     pub(crate) fn dest_counters(&self, count: u32) -> Result<Vec<Counters>, Error> {
         since(&self.stats_dest, &self.base_dest, count)
+    }
+
+    /// Counters of each possible CPU over the first `count` services and all that had their indexes before.
+    pub(crate) fn cpu_counters(&self, count: u32) -> Result<Vec<Counters>, Error> {
+        let mut cpus = vec![Counters::default(); self.stats_service.value_bytes() / size_of::<Counters>()];
+        let one = |bytes: &[u8]| Counters::read_from_bytes(bytes).unwrap_or_default();
+        let read = self.stats_service.each_chunk(count as usize, |chunk| {
+            for (index, value) in chunk.chunks_exact(size_of::<Counters>()).enumerate() {
+                let cpu = index % cpus.len();
+                cpus[cpu] = plus(&cpus[cpu], &one(value));
+            }
+        });
+        read.map_err(|error| failed("reading the counters", error))?;
+        Ok(cpus)
     }
 
     /// The estimator of a service.

@@ -26,6 +26,7 @@ mod place;
 mod route;
 mod status;
 mod sys;
+mod totals;
 mod update;
 pub mod watch;
 
@@ -40,8 +41,9 @@ use maps::Maps;
 use place::{How, Place, net_namespace};
 use rvs_core::abi::{MarkRule, ServiceKey};
 use rvs_core::verdict::Reason;
-use rvs_intent::{Connection, Edit, Listing};
+use rvs_intent::{Connection, Edit, Listing, Totals};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
@@ -285,8 +287,21 @@ impl Dataplane for Director {
         connections::read(&self.maps)
     }
 
+    fn each_connection(&mut self, visit: &mut dyn FnMut(&Connection) -> ControlFlow<()>) -> Result<(), Error> {
+        connections::each(&self.maps, visit)
+    }
+
+    fn totals(&mut self) -> Result<Totals, Error> {
+        let _lock = self.home.lock(How::Shared)?;
+        totals::read(&self.home, &self.maps)
+    }
+
     fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), UpdateError> {
         let _lock = self.home.lock(How::Exclusive)?;
-        update::zero(&mut self.maps, service)
+        update::zero(&mut self.maps, service)?;
+        if service.is_none() {
+            totals::zero(&self.home, &self.maps)?;
+        }
+        Ok(())
     }
 }

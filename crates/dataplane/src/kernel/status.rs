@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const TICK_WAIT: Duration = Duration::from_millis(500);
 
 /// A director's state.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Status {
     /// Inode number of the network namespace, as `stat -L /proc/self/ns/net` shows it.
     pub namespace: u32,
@@ -40,7 +40,7 @@ pub struct Status {
 }
 
 /// An interface and what is attached to it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct InterfaceStatus {
     /// Name.
     pub name: String,
@@ -63,7 +63,7 @@ pub struct InterfaceStatus {
 }
 
 /// What the kernel offers.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Features {
     /// Its release.
     pub kernel: String,
@@ -78,7 +78,7 @@ pub struct Features {
 }
 
 /// How full the tables are.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Fill {
     /// Connection records in use.
     pub connections: u32,

@@ -4,6 +4,9 @@
 //! (`cargo xtask dist`, or the directory named by `RVS_BIN_DIR`).
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../../../crates/config/src/metrics/strict.rs"]
+mod strict;
+
 mod accounting;
 mod atomic;
 mod bulk;
@@ -12,10 +15,13 @@ mod icmp;
 mod life;
 mod limits;
 mod neighbours;
+mod observe;
 mod persist;
 mod rewrite;
+mod shells;
 mod spread;
 mod status;
+mod unit;
 
 use lab::topology::VIP;
 use std::net::SocketAddrV4;

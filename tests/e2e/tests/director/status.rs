@@ -119,3 +119,37 @@ fn status_tells_what_is_attached_where() -> Result<()> {
     assert!(lab.rvs("stats")?.contains("nat_in"));
     Ok(())
 }
+
+/// `rvs status --watch` tells what happened since the page before.
+#[test]
+fn a_watched_status_counts_what_happens_in_between() -> Result<()> {
+    let Some(lab) = start(Topology::nat().servers(1))? else { return Ok(()) };
+    lab.serve("-u", vip(echo::PORT), "-s rr", echo::PORT, &[1])?;
+    lab.ask(vip(echo::PORT))?;
+    let lines = std::thread::scope(|scope| {
+        let watch = scope.spawn(|| lab.rvs("--json status --watch=0.3 --count 4"));
+        while !watch.is_finished() {
+            lab.ask(vip(echo::PORT))?;
+        }
+        watch.join().expect("the watcher does not panic")
+    })?;
+    let pages = lines.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    assert_eq!(pages.len(), 4);
+    assert!(pages[0].get("interval").is_none(), "nothing came before the first: {}", pages[0]);
+    let packets = |value: Option<&Value>| value.and_then(Value::as_u64).context("no number");
+    let mut between = 0;
+    for page in &pages[1..] {
+        let seconds = page.pointer("/interval/seconds").and_then(Value::as_f64).context("no seconds")?;
+        assert!(seconds >= 0.3, "{page}");
+        between += packets(page.pointer("/interval/reasons/nat_in"))?;
+    }
+    assert!(between > 0, "{lines}");
+    let grown = packets(pages[3].pointer("/reasons/nat_in"))? - packets(pages[0].pointer("/reasons/nat_in"))?;
+    assert_eq!(between, grown, "{lines}");
+    let text = lab.rvs("status --watch=0.1 --count 2")?;
+    assert_eq!(text.lines().filter(|line| line.starts_with("Director of ")).count(), 2, "{text}");
+    assert!(text.contains("\nLast  0."), "{text}");
+    let refused = lab.tool("rvs")?.args("status --watch=0").run()?;
+    assert!(refused.status == 2 && refused.stderr.contains("0.1 to 86400 seconds"), "{refused}");
+    Ok(())
+}
