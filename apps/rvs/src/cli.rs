@@ -1,7 +1,7 @@
 //! The command line of `rvs` itself.
 
-use clap::{Parser, Subcommand};
 use crate::mark::Mark;
+use clap::{Parser, Subcommand};
 use rvs_dataplane::kernel::Mode;
 
 /// A layer-4 load balancer in the kernel, administered with ipvsadm.

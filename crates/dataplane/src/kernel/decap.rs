@@ -31,7 +31,9 @@ pub fn attach(name: &str, gue_port: Option<u16>) -> Result<(), Error> {
     } else if let (Some(wanted), Some(had)) = (gue_port, home.fact(load::GUE_PORT_FACT))
         && had != wanted.to_string()
     {
-        return Err(Error::State(format!("GUE is taken at port {had} here; detach all devices to change it to {wanted}")));
+        return Err(Error::State(format!(
+            "GUE is taken at port {had} here; detach all devices to change it to {wanted}"
+        )));
     }
     on::put_tc(&home, &interface, programs::DECAP)
 }
