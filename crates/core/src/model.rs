@@ -68,7 +68,7 @@ pub struct Model {
 }
 
 /// Addresses that lblc and lblcr can remember in a [`Model`].
-const ROOM: usize = 256;
+const ROOM: usize = 512;
 
 /// A destination of a service in a [`Model`].
 #[derive(Clone, Copy, Debug)]
@@ -219,7 +219,10 @@ impl Model {
     fn set_dest(&mut self, service: ServiceId, server: &Server) -> DestId {
         let is_same = |dest: &Dest| (dest.service, dest.addr, dest.port.host()) == (service, server.addr, server.port);
         if let Some(id) = self.dests.iter().position(is_same) {
-            self.dests[id].state.set(DestState::Live as u8);
+            let dest = &self.dests[id];
+            dest.state.set(DestState::Live as u8);
+            dest.u_threshold.set(server.u_threshold);
+            dest.l_threshold.set(server.l_threshold);
             return id as DestId;
         }
         self.dests.push(Dest {
