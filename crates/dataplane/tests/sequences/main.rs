@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod long;
 mod recorded;
 mod subject;
 mod unlike;
@@ -103,9 +104,9 @@ fn counts(subject: &mut dyn Subject, key: ServiceKey) -> String {
 /// Adds a service and its servers, by one change each, as the recorded director was filled by one command each.
 fn setup(subject: &mut dyn Subject, settings: ServiceSettings, dests: &[(usize, i32)]) {
     let key = settings.key;
-    subject.update(&Edit::AddService(settings));
+    subject.update(&[Edit::AddService(settings)]);
     for (n, weight) in dests {
-        subject.update(&Edit::AddDest(key, dest(*n, *weight)));
+        subject.update(&[Edit::AddDest(key, dest(*n, *weight))]);
     }
 }
 
@@ -175,11 +176,11 @@ fn servers_that_are_quiesced_and_deleted_under_the_hashing_schedulers() {
             let settings = ServiceSettings { flags: sched_flags(lines[0].about), ..settings(key, lines[0].word(0)) };
             setup(subject, settings, &[(1, 1), (2, 1), (3, 1)]);
             for (step, line) in lines.iter().enumerate() {
-                subject.update(&match step {
+                subject.update(&[match step {
                     0 => Edit::EditDest(key, dest(2, 0)),
                     1 => Edit::EditDest(key, dest(2, 1)),
                     _ => Edit::DeleteDest(key, server(2).into(), Be16::new(80)),
-                });
+                }]);
                 replay(subject, line, (true, false), port, 21000 + 1000 * step as u16);
             }
         }
@@ -239,13 +240,13 @@ fn change(subject: &mut dyn Subject, key: ServiceKey, sched: &str, what: &str) {
     let other = if sched == "wlc" { "rr" } else { "wlc" };
     match what {
         "w=2,2,2" => setup(subject, settings(key, sched), &[(1, 2), (2, 2), (3, 2)]),
-        "rs2 -> 0" => subject.update(&Edit::EditDest(key, dest(2, 0))),
-        "rs2 -> 1" => subject.update(&Edit::EditDest(key, dest(2, 1))),
-        "rs3 deleted" => subject.update(&Edit::DeleteDest(key, server(3).into(), Be16::new(80))),
-        "rs3 added with 3" => subject.update(&Edit::AddDest(key, dest(3, 3))),
-        "edited to the other scheduler" => subject.update(&Edit::EditService(settings(key, other))),
-        "edited, same scheduler" | "and back" => subject.update(&Edit::EditService(settings(key, sched))),
-        "all 0" => (1..=3).for_each(|n| subject.update(&Edit::EditDest(key, dest(n, 0)))),
+        "rs2 -> 0" => subject.update(&[Edit::EditDest(key, dest(2, 0))]),
+        "rs2 -> 1" => subject.update(&[Edit::EditDest(key, dest(2, 1))]),
+        "rs3 deleted" => subject.update(&[Edit::DeleteDest(key, server(3).into(), Be16::new(80))]),
+        "rs3 added with 3" => subject.update(&[Edit::AddDest(key, dest(3, 3))]),
+        "edited to the other scheduler" => subject.update(&[Edit::EditService(settings(key, other))]),
+        "edited, same scheduler" | "and back" => subject.update(&[Edit::EditService(settings(key, sched))]),
+        "all 0" => (1..=3).for_each(|n| subject.update(&[Edit::EditDest(key, dest(n, 0))])),
         _ => panic!("unknown step {what}"),
     }
 }
@@ -263,11 +264,11 @@ fn a_service_that_comes_back_finds_its_counts() {
                 replay(subject, line, (false, false), port, from);
                 assert_eq!(Some(counts(subject, key).as_str()), line.counts, "{}", line.about);
                 if from == 20000 {
-                    subject.update(&Edit::DeleteService(key));
+                    subject.update(&[Edit::DeleteService(key)]);
                 }
             }
-            subject.update(&Edit::DeleteDest(key, server(3).into(), Be16::new(80)));
-            subject.update(&Edit::AddDest(key, dest(3, 1)));
+            subject.update(&[Edit::DeleteDest(key, server(3).into(), Be16::new(80))]);
+            subject.update(&[Edit::AddDest(key, dest(3, 1))]);
             assert_eq!(Some(counts(subject, key).as_str()), then.counts);
         }
     });
@@ -305,12 +306,12 @@ fn limited(subject: &mut dyn Subject, key: ServiceKey, about: &str) {
         let word = about.split(flag).nth(1).unwrap_or(" 0").trim_start();
         word.split([' ', ',']).next().unwrap().parse::<u32>().unwrap()
     };
-    subject.update(&Edit::AddService(settings(key, "rr")));
+    subject.update(&[Edit::AddService(settings(key, "rr"))]);
     for n in 1..=2 {
         let mut dest = dest(n, 1);
         if n == 1 || about.contains("on both") {
             (dest.u_threshold, dest.l_threshold) = (number("-x"), number("-y"));
         }
-        subject.update(&Edit::AddDest(key, dest));
+        subject.update(&[Edit::AddDest(key, dest)]);
     }
 }

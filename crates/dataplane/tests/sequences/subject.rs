@@ -11,15 +11,15 @@ use rvs_dataplane::limits::Limits;
 use rvs_intent::{Capabilities, Edit, NoInterfaces, Rules, Service, Table};
 use rvs_wire::{Addr, Family};
 
-const LIMITS: Limits = Limits { conns: 1 << 14, services: 1024, dests: 4096 };
+const LIMITS: Limits = Limits { conns: 1 << 15, services: 1024, dests: 1 << 14 };
 
 /// A director.
 pub(crate) trait Subject {
     /// Its name in messages.
     fn name(&self) -> &'static str;
 
-    /// One change.
-    fn update(&mut self, edit: &Edit);
+    /// Changes, made at once.
+    fn update(&mut self, edits: &[Edit]);
 
     /// The frame as it leaves; `None` when it does not.
     fn packet(&mut self, frame: &[u8]) -> Option<Vec<u8>>;
@@ -50,8 +50,8 @@ impl Subject for Director {
         "the programs"
     }
 
-    fn update(&mut self, edit: &Edit) {
-        Dataplane::update(self, std::slice::from_ref(edit)).unwrap();
+    fn update(&mut self, edits: &[Edit]) {
+        Dataplane::update(self, edits).unwrap();
     }
 
     fn packet(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
@@ -76,7 +76,7 @@ pub(crate) struct InMemory {
 
 impl InMemory {
     pub(crate) fn new() -> Self {
-        Self { table: Table::default(), model: Model::new(1 << 14) }
+        Self { table: Table::default(), model: Model::new(1 << 15) }
     }
 
     fn configure(&mut self, service: &Service) {
@@ -127,14 +127,14 @@ impl Subject for InMemory {
         "the core in memory"
     }
 
-    fn update(&mut self, edit: &Edit) {
+    fn update(&mut self, edits: &[Edit]) {
         // As the tools do: what the schedulers have come to is where they go on from.
         for service in &mut self.table.services {
             service.sched_state = self.model.sched_state(&service.key).unwrap();
         }
         let rules = Rules { capabilities: Capabilities::ALL_IPVS, net: &NoInterfaces };
         let old = self.table.clone();
-        self.table.apply_in(edit, &rules).unwrap();
+        self.table.apply_all(edits, &rules).unwrap();
         for service in self.table.services.clone().iter().filter(|service| !old.services.contains(service)) {
             self.configure(service);
         }

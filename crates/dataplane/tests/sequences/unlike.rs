@@ -58,13 +58,13 @@ fn ipv6() {
     let vip = addr("fd00:1::10".into());
     for (port, line) in (1000..).zip(&lines) {
         let key = ServiceKey { addr: vip, port: Be16::new(port), proto: proto::TCP, family: Family::V6.raw() };
-        subject.update(&Edit::AddService(ServiceSettings {
+        subject.update(&[Edit::AddService(ServiceSettings {
             netmask: Addr::v6([u32::MAX; 4]),
             ..settings(key, line.word(1))
-        }));
+        })]);
         for (n, weight) in line.servers() {
             let dest = Dest::new(addr(format!("fd00:2::1{n}")), Family::V6, Be16::new(80));
-            subject.update(&Edit::AddDest(key, Dest { weight, forward: Forward::Masq, ..dest }));
+            subject.update(&[Edit::AddDest(key, Dest { weight, forward: Forward::Masq, ..dest })]);
         }
         let client = |i: u16| if line.many() { 101 + i } else { 100 };
         let flow = |i| FlowKey {
