@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Start = 0,
     /// Visit every connection.
     Sweep = 1,
+    /// Make a round through what lblc and lblcr remember.
+    Forget = 2,
 }
 
 /// The timeouts that IPVS begins with, seconds.

@@ -188,6 +188,25 @@ impl Maps {
         Ok(bytes.chunks_exact(self.reasons.value_bytes()).map(words).collect())
     }
 
+    /// How many addresses lblc and lblcr remember.
+    pub(crate) fn remembered_addresses(&self) -> Result<u32, Error> {
+        let services = self.control()?.services_used as usize;
+        let bytes = self.sched.read_array(services).map_err(|error| failed("reading the schedulers", error))?;
+        let cells = bytes.chunks_exact(size_of::<SchedCell>());
+        let remembered = |cell: &[u8]| Some(u32::read_from_prefix(&cell[offset_of!(SchedCell, remembered)..]).ok()?.0);
+        Ok(cells.filter_map(remembered).fold(0, u32::wrapping_add))
+    }
+
+    /// Sets the expiration times of lblc and lblcr, seconds.
+    pub(crate) fn set_address_expiration(&mut self, lblc: u32, lblcr: u32) -> Result<(), Error> {
+        for (offset, value) in
+            [(offset_of!(Control, lblc_expiration), lblc), (offset_of!(Control, lblcr_expiration), lblcr)]
+        {
+            self.store(Area::Control, 0, offset, &value.to_ne_bytes())?;
+        }
+        Ok(())
+    }
+
     /// Ranges of connection records that have ever been used.
     pub(crate) fn used_conns(&self) -> Result<Vec<std::ops::Range<usize>>, Error> {
         let bytes = self.shards.read_array(SHARDS as usize).map_err(|error| failed("reading the map SHARDS", error))?;
