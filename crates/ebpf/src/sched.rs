@@ -75,8 +75,8 @@ struct List {
 }
 
 /// What a step of the kernel's loop helper works on.
-struct Frame<S> {
-    list: List,
+struct Frame<'a, S> {
+    list: &'a List,
     state: S,
 }
 
@@ -115,7 +115,7 @@ impl Candidates for List {
 
     #[inline(always)]
     fn repeat<S: Step>(&self, steps: u32, state: S) -> S {
-        let mut frame = Frame { list: *self, state };
+        let mut frame = Frame { list: self, state };
         repeat(steps, step::<S>, &mut frame);
         frame.state
     }
@@ -245,10 +245,10 @@ fn control() -> Option<&'static Control> {
 }
 
 /// One step of a loop. 1 ends it.
-extern "C" fn step<S: Step>(number: u32, frame: *mut Frame<S>) -> i64 {
+extern "C" fn step<S: Step>(number: u32, frame: *mut Frame<'_, S>) -> i64 {
     // SAFETY: the frame of `repeat`.
     let frame = unsafe { &mut *frame };
-    match frame.state.step(&frame.list, number) {
+    match frame.state.step(frame.list, number) {
         Walk::Continue => 0,
         Walk::Break => 1,
     }

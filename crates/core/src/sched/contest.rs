@@ -28,7 +28,7 @@ pub fn best<C: Candidates, V: Chooser>(list: &C) -> Option<u32> {
     if list.block(0).is_none() {
         return list.walk(0, count, V::NONE).chosen();
     }
-    let contest = Contest { overall: V::NONE, local: V::NONE, at: list.first(), inside: false, begun: 0, changes: 0 };
+    let contest = Contest::<V>::new(list.first());
     list.repeat(count, contest).overall.chosen()
 }
 
@@ -60,43 +60,42 @@ impl<V: Chooser> Step for Contest<V> {
             return Walk::Break;
         }
         let Some(block) = list.block(first) else { return Walk::Break };
-        if !self.inside {
-            if let Some(best) = recall(block, list.version()) {
-                self.at = self.at.wrapping_add(BLOCK_ENTRIES);
-                return if best == NOBODY { Walk::Continue } else { self.enter(list, first.wrapping_add(best)) };
+        let known = if self.inside { None } else { recall(block, list.version()) };
+        let best = match known {
+            Some(best) => best,
+            None => {
+                if !self.inside {
+                    self.begin(list, block, number);
+                }
+                if self.look(list, first, number.wrapping_sub(self.begun)) == Walk::Continue {
+                    return Walk::Continue;
+                }
+                // Subtracted in both cases: the compiler would otherwise subtract from nothing before it looks which it is.
+                let chosen = self.local.chosen().unwrap_or(first.wrapping_add(NOBODY));
+                let best = chosen.wrapping_sub(first);
+                block.best.set(word(best, list.version(), self.changes));
+                // As before the block: the fewer states there are between two steps, the fewer the verifier follows.
+                *self = Self { overall: self.overall, ..Self::new(self.at) };
+                best
             }
-            self.begin(list, block, number);
-        }
-        let member = number.wrapping_sub(self.begun);
-        let index = first.wrapping_add(member);
-        let walk = match list.candidate(index) {
-            Some(candidate) => self.local.visit(index, candidate),
-            None => Walk::Continue,
         };
-        let at_end = member.wrapping_add(1) >= BLOCK_ENTRIES || index.wrapping_add(1) >= list.count();
-        if walk == Walk::Continue && !at_end {
+        self.at = self.at.wrapping_add(BLOCK_ENTRIES);
+        if best == NOBODY {
             return Walk::Continue;
         }
-        self.inside = false;
-        self.at = self.at.wrapping_add(BLOCK_ENTRIES);
-        let chosen = self.local.chosen();
-        let best = chosen.map_or(NOBODY, |chosen| chosen.wrapping_sub(first));
-        block.best.set(word(best, list.version(), self.changes));
-        match chosen {
-            Some(index) => self.enter(list, index),
+        let index = first.wrapping_add(best);
+        match list.candidate(index) {
+            Some(candidate) => self.overall.visit(index, candidate),
             None => Walk::Continue,
         }
     }
 }
 
 impl<V: Chooser> Contest<V> {
-    /// Lets the best of a block compete with those of the blocks before.
+    /// Before the block that begins at `at`.
     #[inline(always)]
-    fn enter<C: Candidates>(&mut self, list: &C, index: u32) -> Walk {
-        match list.candidate(index) {
-            Some(candidate) => self.overall.visit(index, candidate),
-            None => Walk::Continue,
-        }
+    fn new(at: u32) -> Self {
+        Self { overall: V::NONE, local: V::NONE, at, inside: false, begun: 0, changes: 0 }
     }
 
     #[inline(always)]
@@ -109,7 +108,18 @@ impl<V: Chooser> Contest<V> {
         self.changes = block.changes.get();
         self.inside = true;
         self.begun = number;
-        self.local = V::NONE;
+    }
+
+    /// Looks at a member of the block that begins at `first`. Breaks when the block's best is known.
+    #[inline(always)]
+    fn look<C: Candidates>(&mut self, list: &C, first: u32, member: u32) -> Walk {
+        let index = first.wrapping_add(member);
+        let walk = match list.candidate(index) {
+            Some(candidate) => self.local.visit(index, candidate),
+            None => Walk::Continue,
+        };
+        let at_end = member.wrapping_add(1) >= BLOCK_ENTRIES || index.wrapping_add(1) >= list.count();
+        if at_end { Walk::Break } else { walk }
     }
 }
 
