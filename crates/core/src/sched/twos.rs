@@ -29,7 +29,7 @@ impl Scheduler for Twos {
 fn below<C: Candidates>(list: &C, bound: u64) -> i64 {
     // Weights are 31 bits and lists 20: the bound may exceed 32 bits, and the product of both must not exceed 64.
     let random = list.random() as u64;
-    ((bound >> 20) * random >> 12) as i64 + (((bound & 0xf_ffff) * random) >> 32) as i64
+    (((bound >> 20) * random) >> 12) as i64 + (((bound & 0xf_ffff) * random) >> 32) as i64
 }
 
 #[derive(Clone, Copy)]
