@@ -10,6 +10,7 @@ use rvs_core::abi::{
     BLOCK_ENTRIES, Block, CacheKey, Control, FlowKey, ListEntry, Locality, NO_PLACE, ROW_PLACES, Remembered, Replicas,
     SchedCell, SchedState, ServiceId,
 };
+use rvs_core::sched::lblc::Local;
 use rvs_core::sched::{self, Candidate, Candidates, Request, Scheduler, Step, Walk};
 use rvs_core::tables::sched_state;
 
@@ -44,7 +45,29 @@ pub(crate) fn schedule(id: ServiceId, which: u32, key: &FlowKey) -> i64 {
 /// The choice of one scheduler, by its index; [`stage::NONE`] without one.
 #[inline(always)]
 pub(crate) fn pick<S: Scheduler>(id: ServiceId, which: u32, key: &FlowKey, state: &mut SchedState) -> i64 {
-    let Some(slot) = slot(id, which as usize) else { return stage::NONE };
+    let Some((list, flags)) = list(id, which) else { return stage::NONE };
+    S::pick(&list, &Request { key, flags }, state).map_or(stage::NONE, i64::from)
+}
+
+/// What a scheduler knows of the address that is asked for.
+#[inline(always)]
+pub(crate) fn known<L: Local>(id: ServiceId, which: u32, key: &FlowKey) -> i64 {
+    let Some((list, flags)) = list(id, which) else { return stage::NONE };
+    L::known(&list, &Request { key, flags }).map_or(stage::NONE, i64::from)
+}
+
+/// Lets a scheduler remember who took a connection.
+#[inline(always)]
+pub(crate) fn learn<L: Local>(id: ServiceId, which: u32, key: &FlowKey, index: u32) {
+    if let Some((list, flags)) = list(id, which) {
+        L::learn(&list, &Request { key, flags }, index);
+    }
+}
+
+/// The list of a service, and its flags.
+#[inline(always)]
+fn list(id: ServiceId, which: u32) -> Option<(List, u16)> {
+    let slot = slot(id, which as usize)?;
     let list = List {
         service: id,
         first: slot.first,
@@ -53,7 +76,7 @@ pub(crate) fn pick<S: Scheduler>(id: ServiceId, which: u32, key: &FlowKey, state
         version: slot.sched_version,
         attached: slot.attached,
     };
-    S::pick(&list, &Request { key, flags: slot.flags }, state).map_or(stage::NONE, i64::from)
+    Some((list, slot.flags))
 }
 
 /// What is kept of a service's scheduler.

@@ -84,10 +84,62 @@ macro_rules! schedulers {
         pub(crate) fn pick(kind: Kind, key: &FlowKey, id: ServiceId, which: u32) -> i64 {
             match kind {
                 $(Kind::$kind => $stage(key, id, which),)*
+                Kind::Lblc => by_address(key, id, which, stage_known_lblc, stage_learn_lblc),
+                Kind::Lblcr => by_address(key, id, which, stage_known_lblcr, stage_learn_lblcr),
                 $(Kind::$moving => NONE,)*
             }
         }
     };
+}
+
+macro_rules! by_address {
+    ($known:ident, $learn:ident, $scheduler:ty) => {
+        /// What a scheduler knows of the address that is asked for.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $known(key: *const FlowKey, id: ServiceId, which: u32) -> i64 {
+            if key.is_null() {
+                return NONE;
+            }
+            // SAFETY: not null, and the verifier knows its size from the type.
+            sched::known::<$scheduler>(id, which, unsafe { &*key })
+        }
+
+        /// Lets a scheduler remember who took a connection.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $learn(key: *const FlowKey, id: ServiceId, which: u32, index: u32) -> i64 {
+            if key.is_null() {
+                return NONE;
+            }
+            // SAFETY: as above.
+            sched::learn::<$scheduler>(id, which, unsafe { &*key }, index);
+            0
+        }
+    };
+}
+
+by_address!(stage_known_lblc, stage_learn_lblc, lblc::Lblc);
+by_address!(stage_known_lblcr, stage_learn_lblcr, lblcr::Lblcr);
+
+/// The choice of a scheduler that remembers addresses, as [`lblc::Local`] has it.
+#[inline(always)]
+fn by_address(
+    key: &FlowKey,
+    id: ServiceId,
+    which: u32,
+    known: extern "C" fn(*const FlowKey, ServiceId, u32) -> i64,
+    learn: extern "C" fn(*const FlowKey, ServiceId, u32, u32) -> i64,
+) -> i64 {
+    let index = known(key, id, which);
+    if index >= 0 {
+        return index;
+    }
+    let index = stage_pick_wlc(key, id, which);
+    if index >= 0 {
+        learn(key, id, which, index as u32);
+    }
+    index
 }
 
 schedulers! {
@@ -102,8 +154,6 @@ schedulers! {
         Nq stage_pick_nq nq::Nq,
         Fo stage_pick_fo fo::Fo,
         Ovf stage_pick_ovf ovf::Ovf,
-        Lblc stage_pick_lblc lblc::Lblc,
-        Lblcr stage_pick_lblcr lblcr::Lblcr,
         Dh stage_pick_dh dh::Dh,
         Sh stage_pick_sh sh::Sh,
         Mh stage_pick_mh mh::Mh,

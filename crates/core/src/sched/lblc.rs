@@ -9,31 +9,54 @@ use crate::abi::SchedState;
 #[derive(Debug)]
 pub struct Lblc;
 
+/// A scheduler that remembers addresses. Its two halves are apart because the eBPF programs run them apart, with the search for
+/// the least loaded server in between.
+pub trait Local {
+    /// The server that takes a new connection to the request's address by what is remembered of it.
+    fn known<C: Candidates>(list: &C, request: &Request<'_>) -> Option<u32>;
+
+    /// Remembers that the server at `index` took one.
+    fn learn<C: Candidates>(list: &C, request: &Request<'_>, index: u32);
+}
+
+/// The choice of such a scheduler.
+#[inline(always)]
+pub(super) fn pick<L: Local, C: Candidates>(list: &C, request: &Request<'_>) -> Option<u32> {
+    if let Some(index) = L::known(list, request) {
+        return Some(index);
+    }
+    let index = wlc::least_loaded(list)?;
+    L::learn(list, request, index);
+    Some(index)
+}
+
 impl Scheduler for Lblc {
     #[inline(always)]
     fn pick<C: Candidates>(list: &C, request: &Request<'_>, _state: &mut SchedState) -> Option<u32> {
-        let known = list.locality(request);
-        let mut gone = false;
-        if let Some(known) = known {
-            known.last_use.set(list.now());
-            let index = list.index_of(known.server.get());
-            gone = index.is_none();
-            // As in the kernel, the thresholds of a server do not count here.
-            if let Some(index) = index
-                && list.candidate(index).is_some_and(|server| server.weight > 0 && !is_overloaded(list, server))
-            {
-                return Some(index);
-            }
-        }
-        let index = wlc::least_loaded(list)?;
-        let server = list.server(index)?;
-        match known {
+        pick::<Self, C>(list, request)
+    }
+}
+
+impl Local for Lblc {
+    #[inline(always)]
+    fn known<C: Candidates>(list: &C, request: &Request<'_>) -> Option<u32> {
+        let known = list.locality(request)?;
+        known.last_use.set(list.now());
+        let index = list.index_of(known.server.get())?;
+        let server = list.candidate(index)?;
+        // As in the kernel, the thresholds of a server do not count here.
+        (server.weight > 0 && !is_overloaded(list, server)).then_some(index)
+    }
+
+    #[inline(always)]
+    fn learn<C: Candidates>(list: &C, request: &Request<'_>, index: u32) {
+        let Some(server) = list.server(index) else { return };
+        match list.locality(request) {
             None => list.add_locality(request, server),
             // In the midst of a change of the configuration a server may only seem to be gone.
-            Some(known) if !gone || list.settled() => known.server.set(server),
+            Some(known) if list.settled() || list.index_of(known.server.get()).is_some() => known.server.set(server),
             Some(_) => {}
         }
-        Some(index)
     }
 }
 

@@ -2,9 +2,9 @@
 //! another one in addition; of several the least loaded for its weight takes a connection. A set that was not changed for the
 //! expiration time loses its most loaded server.
 
-use super::lblc::is_overloaded;
+use super::lblc::{self, Local, is_overloaded};
 use super::wlc::Lightest;
-use super::{Candidates, Request, Scheduler, Step, Walk, wlc};
+use super::{Candidates, Request, Scheduler, Step, Walk};
 use crate::abi::{MAX_REPLICAS, Remembered, Replicas, SchedState};
 
 /// `lblcr`.
@@ -14,27 +14,34 @@ pub struct Lblcr;
 impl Scheduler for Lblcr {
     #[inline(always)]
     fn pick<C: Candidates>(list: &C, request: &Request<'_>, _state: &mut SchedState) -> Option<u32> {
-        let Some(set) = list.replicas(request) else {
-            let index = wlc::least_loaded(list)?;
-            list.add_replicas(request, list.server(index)?);
-            return Some(index);
-        };
+        lblc::pick::<Self, C>(list, request)
+    }
+}
+
+impl Local for Lblcr {
+    #[inline(always)]
+    fn known<C: Candidates>(list: &C, request: &Request<'_>) -> Option<u32> {
+        let set = list.replicas(request)?;
         set.last_use.set(list.now());
         let looked = list.repeat(set.len.get() as u32, Look { set, least: Lightest::NONE, most: Heaviest::NONE });
         let stable = list.now() > set.last_change.get().saturating_add(list.replica_hold());
         if set.len.get() > 1 && stable && looked.most.weight > 0 {
             forget(list, set, looked.most.place);
         }
-        if let Some(index) = looked.least.index()
-            && list.candidate(index).is_some_and(|server| !is_overloaded(list, server))
-        {
-            return Some(index);
+        let index = looked.least.index()?;
+        let server = list.candidate(index)?;
+        (!is_overloaded(list, server)).then_some(index)
+    }
+
+    #[inline(always)]
+    fn learn<C: Candidates>(list: &C, request: &Request<'_>, index: u32) {
+        let Some(server) = list.server(index) else { return };
+        match list.replicas(request) {
+            None => list.add_replicas(request, server),
+            // In the midst of a change of the configuration servers may only seem to be gone.
+            Some(set) if list.settled() => add(list, set, server),
+            Some(_) => {}
         }
-        let index = wlc::least_loaded(list)?;
-        if list.settled() {
-            add(list, set, list.server(index)?);
-        }
-        Some(index)
     }
 }
 
