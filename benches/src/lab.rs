@@ -6,6 +6,7 @@ use aya::programs::{ProgramFd, ProgramInfo, TestRun, TestRunOptions};
 use aya::{Ebpf, Pod};
 use nix::sched::{CloneFlags, sched_setaffinity, unshare};
 use rvs_core::abi::{Forward, ServiceKey};
+use rvs_core::sched::Kind;
 use rvs_dataplane::Dataplane;
 use rvs_dataplane::kernel::{Director, Hook, Mode};
 use rvs_dataplane::limits::Limits;
@@ -22,7 +23,15 @@ const SENT_XDP: &[u32] = &[3, 4];
 /// `TC_ACT_REDIRECT`.
 const SENT_TC: &[u32] = &[7];
 
-const LIMITS: Limits = Limits { conns: 1 << 20, services: 64, dests: 512 };
+const LIMITS: Limits = Limits { conns: 1 << 20, services: 128, dests: 1 << 14 };
+
+/// Numbers of servers that schedulers are measured with.
+pub(crate) const SERVERS: [u16; 4] = [3, 10, 100, 1000];
+
+/// The port of the service with this scheduler and the `size`-th number of servers.
+pub(crate) const fn scheduled_port(kind: Kind, size: usize) -> u16 {
+    1000 + 10 * kind as u16 + size as u16
+}
 
 /// Forwarding methods.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -240,29 +249,48 @@ impl Lab {
 fn edits() -> Vec<Edit> {
     let mut edits = vec![Edit::SetTimeouts(Timeouts::default())];
     for method in Method::ALL {
-        let key = ServiceKey { addr: VIP.into(), port: Be16::new(method.port()), proto: 6, family: Family::V4.raw() };
-        edits.push(Edit::AddService(ServiceSettings {
-            key,
-            sched: "rr".into(),
-            flags: 0,
-            persist_secs: 0,
-            netmask: Ipv4Addr::BROADCAST.into(),
-            engine: None,
-        }));
-        edits.push(Edit::AddDest(
-            key,
-            Dest {
-                addr: Ipv4Addr::new(10, 0, 2, 11).into(),
-                family: Family::V4,
-                port: Be16::new(method.port()),
-                forward: method.forward(),
-                weight: 1,
-                last_weight: 1,
-                u_threshold: 0,
-                l_threshold: 0,
-                tunnel: Tunnel::default(),
-            },
-        ));
+        let key = key(method.port());
+        edits.push(service(key, "rr"));
+        edits.push(Edit::AddDest(key, dest(method.port(), method.forward(), 1)));
+    }
+    for kind in Kind::ALL {
+        for (size, servers) in SERVERS.into_iter().enumerate() {
+            let key = key(scheduled_port(kind, size));
+            edits.push(service(key, kind.name()));
+            // One address, so that there is one next hop; weights of 1 to 7, or so much more that ovf's never flow over.
+            let unit = if kind == Kind::Ovf { 100_000 } else { 1 };
+            let weight = |n| unit * (1 + i32::from(n) % 7);
+            edits.extend((1..=servers).map(|n| Edit::AddDest(key, dest(n, Forward::Masq, weight(n)))));
+        }
     }
     edits
+}
+
+fn key(port: u16) -> ServiceKey {
+    ServiceKey { addr: VIP.into(), port: Be16::new(port), proto: 6, family: Family::V4.raw() }
+}
+
+fn service(key: ServiceKey, sched: &str) -> Edit {
+    Edit::AddService(ServiceSettings {
+        key,
+        sched: sched.into(),
+        flags: 0,
+        persist_secs: 0,
+        netmask: Ipv4Addr::BROADCAST.into(),
+        engine: None,
+    })
+}
+
+fn dest(port: u16, forward: Forward, weight: i32) -> Dest {
+    Dest {
+        addr: Ipv4Addr::new(10, 0, 2, 11).into(),
+        family: Family::V4,
+        port: Be16::new(port),
+        forward,
+        weight,
+        last_weight: weight,
+        u_threshold: 0,
+        l_threshold: 0,
+        tunnel: Tunnel::default(),
+    }
 }

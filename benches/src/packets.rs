@@ -2,13 +2,14 @@
 //! program of ours, whose own cost (measured with an empty program in place of the director's) is taken off.
 //!
 //! Rounds of all cases alternate, and medians are shown, because machines are noisy; ratios within one run travel, absolute
-//! numbers do not.
+//! numbers do not. An argument that is no flag selects the cases whose names contain it.
 
 mod lab;
 
 use anyhow::{Context, Result, ensure};
 use lab::{Lab, Method, Place};
 use rvs_core::frames::{self, Shape};
+use rvs_core::sched::Kind;
 use rvs_wire::tcp::{ACK, SYN};
 use std::net::Ipv4Addr;
 
@@ -18,6 +19,8 @@ const REPEAT: u32 = 200_000;
 const SINGLES: u32 = 2_000;
 /// New connections per round and case: small enough that no round fills the table.
 const NEW: u32 = 1 << 13;
+/// The same for each scheduler, of which there are many.
+const SCHEDULED: u32 = 1 << 10;
 
 /// A case: what the packets meet, and what they are.
 struct Case {
@@ -37,12 +40,16 @@ enum Load {
     Many(u32),
     /// Every packet begins a connection.
     New,
+    /// The same to a service with this scheduler and the number of servers at this place in [`lab::SERVERS`].
+    Scheduled(Kind, usize),
 }
 
 fn main() -> Result<()> {
     let json = std::env::args().any(|arg| arg == "--json");
+    let only = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
     let mut lab = Lab::new()?;
-    let cases = cases();
+    let mut cases = cases();
+    cases.retain(|case| only.as_ref().is_none_or(|only| case.name.contains(only)));
     let mut samples = vec![Vec::new(); cases.len()];
     let mut bases = [const { Vec::new() }; 4];
     let mut fresh = 1 << 24;
@@ -92,6 +99,12 @@ fn cases() -> Vec<Case> {
             }
         }
     }
+    for kind in Kind::ALL {
+        for (size, servers) in lab::SERVERS.into_iter().enumerate() {
+            let (place, method, load) = (Place::Xdp, Method::Nat, Load::Scheduled(kind, size));
+            cases.push(Case { name: format!("XDP NAT new, {} of {servers}", kind.name()), place, method, load });
+        }
+    }
     cases
 }
 
@@ -109,7 +122,11 @@ fn base(case: &Case, bases: &[u32; 4]) -> u32 {
 
 fn measure(lab: &mut Lab, case: &Case, fresh: &mut u32) -> Result<u32> {
     let client = (Ipv4Addr::new(10, 0, 1, 100), 4000);
-    let vip = (lab::VIP, case.method.port());
+    let port = match case.load {
+        Load::Scheduled(kind, size) => lab::scheduled_port(kind, size),
+        _ => case.method.port(),
+    };
+    let vip = (lab::VIP, port);
     let shape = Shape { payload: vec![0; 10], ..Shape::default() };
     let frame = |flags| frames::tcp(client, vip, flags, &shape);
     if case.load == Load::Bare {
@@ -125,11 +142,12 @@ fn measure(lab: &mut Lab, case: &Case, fresh: &mut u32) -> Result<u32> {
             present(lab, &begin, &frame(SYN), flows, Some((flows - 1, 0)))?;
             present(lab, case, &frame(ACK), REPEAT, Some((flows - 1, 0)))
         }
-        Load::New => {
+        Load::New | Load::Scheduled(..) => {
+            let count = if case.load == Load::New { NEW } else { SCHEDULED };
             let base = *fresh;
-            *fresh += NEW;
+            *fresh += count;
             ensure!(*fresh >= base, "no fresh clients left");
-            let ns = present(lab, case, &frame(SYN), NEW, Some((NEW - 1, base)))?;
+            let ns = present(lab, case, &frame(SYN), count, Some((count - 1, base)))?;
             lab.forget().context("ending the connections of a round")?;
             Ok(ns)
         }

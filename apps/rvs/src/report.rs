@@ -46,11 +46,13 @@ pub fn reasons(counted: &[(Reason, u64)], as_json: bool) -> String {
 
 /// `rvs limits`: what a director made now would have.
 pub fn limits(now: &Limits, as_json: bool) -> String {
-    let rows: [(&str, u64, u64, Option<&str>); 6] = [
+    let rows: [(&str, u64, u64, Option<&str>); 8] = [
         ("connections", now.conns.into(), limits::CONN_CAPACITY.into(), Some(limits::CONN_CAPACITY_VAR)),
         ("services", now.services.into(), limits::MAX_SERVICES.into(), Some(limits::MAX_SERVICES_VAR)),
         ("destinations", now.dests.into(), limits::MAX_DESTS.into(), Some(limits::MAX_DESTS_VAR)),
         ("list entries", now.lists().into(), (limits::MAX_DESTS * limits::LIST_FACTOR).into(), None),
+        ("scheduler table rows", now.tables().into(), Limits::default().tables().into(), None),
+        ("lblc and lblcr addresses", now.addresses().into(), Limits::default().addresses().into(), None),
         ("bytes per connection", limits::BYTES_PER_CONNECTION.into(), limits::BYTES_PER_CONNECTION.into(), None),
         ("seconds to wait for a lock", limits::LOCK_SECS, limits::LOCK_SECS, None),
     ];

@@ -122,6 +122,111 @@ pub struct ServiceSlot {
     pub engine: u32,
     /// Place among the services: they are listed in ascending order of it. A service that is added again gets a new one.
     pub order: u32,
+    /// First row of its scheduler's table in the map `TABLES`; sh and mh only.
+    pub table: u32,
+    /// Number of the occasion on which the scheduler was attached to the service: what lblc and lblcr remember belongs to it.
+    pub attached: u32,
+}
+
+/// Places in one row of a scheduler's table.
+pub const ROW_PLACES: usize = 32;
+
+/// Place in a table that leads nowhere.
+pub const NO_PLACE: u16 = u16::MAX;
+
+/// A part of a scheduler's table (hash value to destination): value of the map `TABLES`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct TableRow {
+    /// Indexes into the service's list, or [`NO_PLACE`].
+    pub places: [u16; ROW_PLACES],
+}
+
+/// Entries of `LISTS` in one block.
+pub const BLOCK_ENTRIES: u32 = 32;
+
+/// Who is best among the entries of a block of a long list: value of the map `BLOCKS`, for entries `32 n` to `32 n + 31` of
+/// `LISTS`. A list of more than [`BLOCK_ENTRIES`] entries begins at a block's first and shares no block with another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, FromBytes)]
+#[repr(C)]
+pub struct Block {
+    /// Counts the changes of what schedulers look at in its members, once it is in use.
+    pub changes: Cell<u32>,
+    /// 1: a scheduler remembers its best member.
+    pub used: Cell<u32>,
+    /// The best member, with the count of changes that it is good for; see [`crate::sched::contest`].
+    pub best: Cell<u64>,
+}
+
+/// Key of the maps `LBLC` and `LBLCR`.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(C)]
+pub struct CacheKey {
+    /// The service.
+    pub service: ServiceId,
+    /// Its [`ServiceSlot::attached`].
+    pub attached: u32,
+    /// Destination address of the packets, as four words.
+    pub addr: [u32; 4],
+}
+
+/// A destination as it is remembered: its number in the low half, its [`Dest::serial`] in the high half; 0 is nobody (serials
+/// count from 1).
+pub type Remembered = u64;
+
+/// Where lblc sends the packets for one address: value of the map `LBLC`.
+#[derive(Clone, Debug, Default, FromBytes)]
+#[repr(C)]
+pub struct Locality {
+    /// When it was last used, nanoseconds of the coarse monotonic clock.
+    pub last_use: Cell<u64>,
+    /// To whom.
+    pub server: Cell<Remembered>,
+}
+
+/// Most destinations that lblcr remembers for one address.
+pub const MAX_REPLICAS: usize = 64;
+
+/// Where lblcr sends the packets for one address: value of the map `LBLCR`.
+#[derive(Clone, Debug, FromBytes)]
+#[repr(C)]
+pub struct Replicas {
+    /// Guards the changes of the rest.
+    pub lock: bpf_spin_lock,
+    /// Number of destinations.
+    pub len: Cell<u16>,
+    /// 1 while somebody takes one out.
+    pub busy: Cell<u16>,
+    /// When it was last used, nanoseconds of the coarse monotonic clock.
+    pub last_use: Cell<u64>,
+    /// When a destination was last added or forgotten, likewise.
+    pub last_change: Cell<u64>,
+    /// To whom, oldest first.
+    pub servers: [Cell<Remembered>; MAX_REPLICAS],
+}
+
+impl Replicas {
+    /// Begins with one destination.
+    #[inline(always)]
+    pub fn begin(&self, now: u64, server: Remembered) {
+        self.last_use.set(now);
+        self.last_change.set(now);
+        self.servers[0].set(server);
+        self.len.set(1);
+    }
+}
+
+impl Default for Replicas {
+    fn default() -> Self {
+        Self {
+            lock: bpf_spin_lock::default(),
+            len: Cell::new(0),
+            busy: Cell::new(0),
+            last_use: Cell::new(0),
+            last_change: Cell::new(0),
+            servers: [const { Cell::new(0) }; MAX_REPLICAS],
+        }
+    }
 }
 
 /// A virtual service: value of the map `SERVICES`.
@@ -352,7 +457,7 @@ pub struct Conn {
 pub const TEMPLATE_FAMILY: u8 = 0x80;
 
 /// The kernel's spin lock; it knows it by this name, wherever it lies in a map's value.
-#[derive(Debug, Default, FromBytes)]
+#[derive(Clone, Debug, Default, FromBytes)]
 #[repr(C)]
 pub struct bpf_spin_lock {
     /// The kernel's business.
@@ -369,6 +474,10 @@ pub struct SchedCell {
     pub version: Cell<u32>,
     /// The state.
     pub state: Cell<SchedState>,
+    /// lblc, lblcr: addresses remembered. May be a few off, when the scheduler was just exchanged.
+    pub remembered: Cell<u32>,
+    /// lblc, lblcr: how many of them the present round of the sweeper may still drop because there are too many.
+    pub excess: Cell<u32>,
 }
 
 /// Entries in one bucket of the connection table.
@@ -481,8 +590,14 @@ pub struct Control {
     pub sched_versions: u32,
     /// Which rules in `MARK_RULES` hold: the first in the upper half, how many in the lower.
     pub mark_rules: Cell<u32>,
-    /// Zero.
-    pub pad: [u32; 4],
+    /// Where the next scheduler's table is looked for in `TABLES`.
+    pub tables_cursor: u32,
+    /// Seconds after which lblc forgets an address that nobody asked for.
+    pub lblc_expiration: Cell<u32>,
+    /// Seconds after which lblcr does, and those after which it takes a destination from an address' set that was stable.
+    pub lblcr_expiration: Cell<u32>,
+    /// Minutes until lblc and lblcr look through all that they remember.
+    pub cache_round: Cell<u32>,
     /// Two versions of the timeouts.
     pub timeouts: [Timeouts; 2],
 }
@@ -616,14 +731,19 @@ pub const fn active(slots: [u32; 2], generation: u32) -> Option<usize> {
 const _: () = {
     assert!(size_of::<FlowKey>() == 40);
     assert!(size_of::<ServiceKey>() == 20);
-    assert!(size_of::<ServiceSlot>() == 64);
-    assert!(size_of::<Service>() == 160);
+    assert!(size_of::<ServiceSlot>() == 72);
+    assert!(size_of::<Service>() == 176);
+    assert!(size_of::<TableRow>() == 64);
+    assert!(size_of::<Block>() == 16);
+    assert!(size_of::<CacheKey>() == 24);
+    assert!(size_of::<Locality>() == 16);
+    assert!(size_of::<Replicas>() == 24 + 8 * MAX_REPLICAS);
     assert!(size_of::<ListEntry>() == 32);
     assert!(size_of::<Dest>() == 128);
     assert!(size_of::<Conn>() == 128);
     assert!(size_of::<Bucket>() == 64);
     assert!(size_of::<Shard>() == 16);
-    assert!(size_of::<SchedCell>() == 24);
+    assert!(size_of::<SchedCell>() == 32);
     assert!(size_of::<Counters>() == 40);
     assert!(size_of::<Rate>() == 88);
     assert!(size_of::<Timeouts>() == 64);

@@ -99,11 +99,13 @@ fn choose<T: Stages>(tables: &T, flow: &Flow, found: &Found<'_>) -> Result<Choic
     if persistent && let Some(choice) = tables.find_template(flow, found) {
         return Ok(choice);
     }
-    let index = tables.schedule(found).ok_or_else(|| answer(tables, Reason::NoDestination))?;
-    let entry = found.slot.first.wrapping_add(index);
+    let index = tables.schedule(found, &flow.key);
+    // That nobody was found may come of it, too.
     if !service::unchanged(tables, found) {
         return Err(Reason::ConfigRace);
     }
+    let index = index.ok_or_else(|| answer(tables, Reason::NoDestination))?;
+    let entry = found.slot.first.wrapping_add(index);
     if !persistent {
         return Ok(Choice { entry, control: 0 });
     }

@@ -2,15 +2,16 @@
 //! comparison with the eBPF programs.
 
 use crate::abi::{
-    Bucket, Conn, ConnId, Control, Counters, Dest, DestId, DestState, Fate, FlowKey, Forward, ListEntry, MarkRule,
-    SchedState, Service, ServiceId, ServiceKey, ServiceSlot, Timeouts,
+    BLOCK_ENTRIES, Block, Bucket, CacheKey, Conn, ConnId, Control, Counters, Dest, DestId, DestState, Fate, FlowKey,
+    Forward, ListEntry, Locality, MarkRule, NO_PLACE, Remembered, Replicas, SchedState, Service, ServiceId, ServiceKey,
+    ServiceSlot, Timeouts,
 };
 use crate::answer::{self, Answer};
 use crate::begin::Stages;
 use crate::conn::{life, tcp, udp};
 use crate::flow::{Flow, L3, classify, piece};
 use crate::plan::Plan;
-use crate::sched::{self, Candidate, Candidates, Kind, Visitor, Walk};
+use crate::sched::{self, Candidate, Candidates, Kind, Request, Step, Walk, mh};
 use crate::service::Found;
 use crate::tables::{Count, Tables, sched_state};
 use crate::tunnel::Inner;
@@ -58,7 +59,16 @@ pub struct Model {
     free: RefCell<Vec<ConnId>>,
     index: BTreeMap<[u8; 20], ServiceId>,
     sched: RefCell<BTreeMap<ServiceId, (u32, SchedState)>>,
+    blocks: Vec<Block>,
+    tables: Vec<u16>,
+    localities: Vec<Locality>,
+    replicas: Vec<Replicas>,
+    known: RefCell<BTreeMap<CacheKey, usize>>,
+    random: Cell<u32>,
 }
+
+/// Addresses that lblc and lblcr can remember in a [`Model`].
+const ROOM: usize = 512;
 
 /// A destination of a service in a [`Model`].
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +89,8 @@ pub struct Server {
     pub family: u8,
     /// Tunnel type, flags and port.
     pub tunnel: (u8, u8, u16),
+    /// Last weight that was not 0.
+    pub last_weight: i32,
 }
 
 impl Default for Server {
@@ -92,6 +104,7 @@ impl Default for Server {
             l_threshold: 0,
             family: Family::V4.raw(),
             tunnel: (0, 0, 0),
+            last_weight: 1,
         }
     }
 }
@@ -122,51 +135,63 @@ impl Model {
             free: RefCell::new((0..connections as u32).rev().collect()),
             index: BTreeMap::new(),
             sched: RefCell::default(),
+            blocks: Vec::new(),
+            tables: Vec::new(),
+            localities: (0..ROOM).map(|_| Locality::default()).collect(),
+            replicas: (0..ROOM).map(|_| Replicas::default()).collect(),
+            known: RefCell::default(),
+            random: Cell::new(1),
         }
     }
 
     /// Adds a service with all its servers, given in the order of adding.
     pub fn add_service(&mut self, key: ServiceKey, kind: Kind, flags: u16, persist_secs: u32, servers: &[Server]) {
-        let id = self.services.len() as u32;
-        let first = self.lists.len() as u32;
         let mut state = kind.changed(SchedState::START, core::iter::empty());
-        let mut weights = Vec::new();
-        let mut entries = Vec::new();
+        let mut newest_first: Vec<Server> = Vec::new();
         for server in servers {
-            let dest = self.dests.len() as u32;
-            self.dests.push(Dest {
-                addr: server.addr,
-                port: rvs_wire::Be16::new(server.port),
-                family: server.family,
-                state: Cell::new(DestState::Live as u8),
-                service: id,
-                hop_source: self.own[(server.family != 2) as usize],
-                u_threshold: Cell::new(server.u_threshold),
-                l_threshold: Cell::new(server.l_threshold),
-                ..Dest::default()
+            newest_first.insert(0, Server { last_weight: server.weight, ..*server });
+            state = kind.changed(state, newest_first.iter().map(|server| server.weight));
+        }
+        self.set_service(key, kind, (flags, persist_secs), state, &newest_first);
+    }
+
+    /// Adds a service, or exchanges what it is; servers that it had keep their counts. `servers` are given newest first,
+    /// `state` is the scheduler's, both as the tools leave them. `(flags, persist_secs)` as in [`ServiceSlot`].
+    pub fn set_service(
+        &mut self,
+        key: ServiceKey,
+        kind: Kind,
+        (flags, persist_secs): (u16, u32),
+        state: SchedState,
+        servers: &[Server],
+    ) {
+        let id = self.service_id(&key).unwrap_or(self.services.len() as u32);
+        let old = self.service(id).map(|service| service.slots[0]).unwrap_or_default();
+        let long = BLOCK_ENTRIES as usize;
+        self.lists.resize_with(self.lists.len().next_multiple_of(long), ListEntry::default);
+        let first = self.lists.len() as u32;
+        for dest in self.dests.iter().filter(|dest| dest.service == id) {
+            dest.state.set(DestState::Trash as u8);
+        }
+        let mut dests: Vec<_> = servers.iter().rev().map(|server| self.set_dest(id, server)).collect();
+        dests.reverse();
+        for (dest, server) in dests.into_iter().zip(servers) {
+            self.dests[dest as usize].entry.set(self.lists.len() as u32);
+            self.lists.push(ListEntry {
+                dest,
+                weight: server.weight,
+                forward: server.forward as u8,
+                tun_type: server.tunnel.0,
+                tun_flags: server.tunnel.1 as u16,
+                tun_port: rvs_wire::Be16::new(server.tunnel.2),
+                u_threshold: server.u_threshold,
+                l_threshold: server.l_threshold,
+                last_weight: server.last_weight,
+                ..ListEntry::default()
             });
-            entries.insert(
-                0,
-                ListEntry {
-                    dest,
-                    weight: server.weight,
-                    forward: server.forward as u8,
-                    tun_type: server.tunnel.0,
-                    tun_flags: server.tunnel.1 as u16,
-                    tun_port: rvs_wire::Be16::new(server.tunnel.2),
-                    u_threshold: server.u_threshold,
-                    l_threshold: server.l_threshold,
-                    last_weight: server.weight,
-                    ..ListEntry::default()
-                },
-            );
-            weights.insert(0, server.weight);
-            state = kind.changed(state, weights.iter().copied());
         }
-        for (i, entry) in entries.iter().enumerate() {
-            self.dests[entry.dest as usize].entry.set(first + i as u32);
-        }
-        self.lists.extend(entries);
+        self.blocks.resize(self.lists.len().div_ceil(long), Block::default());
+        let sched_version = old.sched_version + 1;
         let slot = ServiceSlot {
             generation: 1,
             present: 1,
@@ -175,14 +200,73 @@ impl Model {
             first,
             count: servers.len() as u32,
             persist_secs,
-            sched_version: 1,
+            sched_version,
             sched_start: state,
             netmask: Addr::v6([u32::MAX; 4]),
+            table: self.fill_table(kind, servers),
+            attached: if old.sched == kind as u8 { old.attached } else { sched_version },
             ..ServiceSlot::default()
         };
         let service = Service { key, slots: [slot, ServiceSlot::default()], ..Service::default() };
-        self.services.push(service);
+        match self.services.get_mut(id as usize) {
+            Some(place) => *place = service,
+            None => self.services.push(service),
+        }
         self.index.insert(key_bytes(&key), id);
+    }
+
+    /// The record of a server: the one that it had, or a new one.
+    fn set_dest(&mut self, service: ServiceId, server: &Server) -> DestId {
+        let is_same = |dest: &Dest| (dest.service, dest.addr, dest.port.host()) == (service, server.addr, server.port);
+        if let Some(id) = self.dests.iter().position(is_same) {
+            let dest = &self.dests[id];
+            dest.state.set(DestState::Live as u8);
+            dest.u_threshold.set(server.u_threshold);
+            dest.l_threshold.set(server.l_threshold);
+            return id as DestId;
+        }
+        self.dests.push(Dest {
+            addr: server.addr,
+            port: rvs_wire::Be16::new(server.port),
+            family: server.family,
+            state: Cell::new(DestState::Live as u8),
+            service,
+            serial: 1,
+            hop_source: self.own[(server.family != 2) as usize],
+            u_threshold: Cell::new(server.u_threshold),
+            l_threshold: Cell::new(server.l_threshold),
+            ..Dest::default()
+        });
+        self.dests.len() as DestId - 1
+    }
+
+    fn fill_table(&mut self, kind: Kind, servers: &[Server]) -> u32 {
+        let row = self.tables.len();
+        self.tables.resize(row + kind.table_len(), NO_PLACE);
+        let one = |server: &Server| {
+            let port = rvs_wire::Be16::new(server.port);
+            (server.weight, mh::Claimant { addr: server.addr, port, last_weight: server.last_weight })
+        };
+        let mut claims = std::vec![mh::Claim::default(); servers.len()];
+        kind.fill_table(servers.iter().map(one), &mut claims, &mut self.tables[row..]);
+        row as u32
+    }
+
+    /// Where the scheduler of a service stands now.
+    pub fn sched_state(&self, key: &ServiceKey) -> Option<SchedState> {
+        let id = self.service_id(key)?;
+        let (version, state) = self.sched.borrow().get(&id).copied().unwrap_or_default();
+        Some(sched_state(version, state, &self.service(id)?.slots[0]))
+    }
+
+    /// Active and inactive connections of a service's servers, newest first.
+    pub fn counts(&self, key: &ServiceKey) -> Vec<(Addr, u32, u32)> {
+        let Some(slot) = self.service_id(key).and_then(|id| self.service(id)).map(|service| service.slots[0]) else {
+            return Vec::new();
+        };
+        let entries = &self.lists[slot.first as usize..][..slot.count as usize];
+        let dests = entries.iter().map(|entry| &self.dests[entry.dest as usize]);
+        dests.map(|dest| (dest.addr, dest.active.get(), dest.inactive.get())).collect()
     }
 
     /// What becomes of a frame: the reason, and the frame as it leaves (forwarded or answered).
@@ -369,14 +453,18 @@ impl Tables for Model {
         self.dests.get(id as usize)
     }
 
-    fn schedule(&self, found: &Found<'_>) -> Option<u32> {
+    fn block(&self, index: u32) -> Option<&Block> {
+        self.blocks.get(index as usize)
+    }
+
+    fn schedule(&self, found: &Found<'_>, key: &FlowKey) -> Option<u32> {
         let (id, slot) = (found.id, found.slot);
         let kind = Kind::from_raw(slot.sched)?;
-        let mut kept = self.sched.borrow_mut();
-        let (version, state) = kept.get(&id).copied().unwrap_or_default();
+        let (version, state) = self.sched.borrow().get(&id).copied().unwrap_or_default();
         let mut state = sched_state(version, state, slot);
-        let index = sched::pick(kind, &List { model: self, slot }, &mut state)?;
-        kept.insert(id, (slot.sched_version, state));
+        let request = Request { key, flags: slot.flags };
+        let index = sched::pick(kind, &List { model: self, service: id, slot }, &request, &mut state)?;
+        self.sched.borrow_mut().insert(id, (slot.sched_version, state));
         Some(index)
     }
 
@@ -419,7 +507,25 @@ impl Stages for Model {}
 /// A service's list, as its scheduler sees it.
 struct List<'a> {
     model: &'a Model,
+    service: ServiceId,
     slot: &'a ServiceSlot,
+}
+
+impl List<'_> {
+    fn cache_key(&self, request: &Request<'_>) -> CacheKey {
+        CacheKey { service: self.service, attached: self.slot.attached, addr: request.key.dst.words() }
+    }
+
+    fn known(&self, request: &Request<'_>) -> Option<usize> {
+        self.model.known.borrow().get(&self.cache_key(request)).copied()
+    }
+
+    /// A place for a new address; `None`: there is no room.
+    fn learn(&self, request: &Request<'_>) -> Option<usize> {
+        let mut known = self.model.known.borrow_mut();
+        let at = known.len();
+        (at < ROOM).then(|| *known.entry(self.cache_key(request)).or_insert(at))
+    }
 }
 
 impl Candidates for List<'_> {
@@ -427,25 +533,100 @@ impl Candidates for List<'_> {
         self.slot.count
     }
 
-    fn walk<V: Visitor>(&self, start: u32, steps: u32, mut visitor: V) -> V {
-        for step in 0..steps {
-            let index = (start + step) % self.slot.count;
-            let entry = self.model.lists[(self.slot.first + index) as usize];
-            let dest = &self.model.dests[entry.dest as usize];
-            if visitor.visit(index, candidate(&entry, dest)) == Walk::Break {
+    fn candidate(&self, index: u32) -> Option<Candidate> {
+        let entry = self.model.lists.get((self.slot.first + index) as usize)?;
+        Some(Candidate::of(entry.weight, self.model.dests.get(entry.dest as usize)?))
+    }
+
+    fn repeat<S: Step>(&self, steps: u32, mut state: S) -> S {
+        for number in 0..steps {
+            if state.step(self, number) == Walk::Break {
                 break;
             }
         }
-        visitor
+        state
     }
-}
 
-/// A destination as schedulers see it.
-fn candidate(entry: &ListEntry, dest: &Dest) -> Candidate {
-    Candidate {
-        weight: entry.weight,
-        overloaded: dest.overload.get() != 0,
-        active: dest.active.get(),
-        inactive: dest.inactive.get(),
+    fn place(&self, place: u32) -> Option<u32> {
+        let index = *self.model.tables.get((self.slot.table + place) as usize)?;
+        (index != NO_PLACE).then_some(index.into())
+    }
+
+    fn random(&self) -> u32 {
+        // Marsaglia's xorshift.
+        let mut x = self.model.random.get();
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.model.random.set(x);
+        x
+    }
+
+    fn first(&self) -> u32 {
+        self.slot.first
+    }
+
+    fn block(&self, index: u32) -> Option<&Block> {
+        let long = self.slot.count > BLOCK_ENTRIES;
+        self.model.blocks.get(((self.slot.first + index) / BLOCK_ENTRIES) as usize).filter(|_| long)
+    }
+
+    fn version(&self) -> u32 {
+        self.slot.sched_version
+    }
+
+    fn add(&self, counter: &Cell<u32>) {
+        counter.set(counter.get().wrapping_add(1));
+    }
+
+    fn now(&self) -> u64 {
+        self.model.now.get()
+    }
+
+    fn server(&self, index: u32) -> Option<Remembered> {
+        let id = self.model.lists.get((self.slot.first + index) as usize)?.dest;
+        Some(sched::remembered(id, self.model.dests.get(id as usize)?))
+    }
+
+    fn index_of(&self, server: Remembered) -> Option<u32> {
+        let dest = self.model.dests.get(server as u32 as usize)?;
+        sched::index_in(dest, server, self.slot.first, self.slot.count)
+    }
+
+    fn settled(&self) -> bool {
+        true
+    }
+
+    fn locality(&self, request: &Request<'_>) -> Option<&Locality> {
+        self.model.localities.get(self.known(request)?)
+    }
+
+    fn add_locality(&self, request: &Request<'_>, server: Remembered) {
+        if let Some(at) = self.learn(request) {
+            self.model.localities[at].last_use.set(self.now());
+            self.model.localities[at].server.set(server);
+        }
+    }
+
+    fn replicas(&self, request: &Request<'_>) -> Option<&Replicas> {
+        self.model.replicas.get(self.known(request)?)
+    }
+
+    fn add_replicas(&self, request: &Request<'_>, server: Remembered) {
+        if let Some(at) = self.learn(request) {
+            self.model.replicas[at].begin(self.now(), server);
+        }
+    }
+
+    fn replica_hold(&self) -> u64 {
+        u64::from(sched::cache::EXPIRATION) * 1_000_000_000
+    }
+
+    fn lock(&self, replicas: &Replicas) {
+        assert_eq!(replicas.lock.val.replace(1), 0, "one lock at a time");
+    }
+
+    fn unlock(&self, replicas: &Replicas) {
+        assert_eq!(replicas.lock.val.replace(0), 1, "unlocked what was locked");
     }
 }

@@ -4,8 +4,8 @@
 //! written whole; what needs more goes through [`Tables::lock`] (one bucket at a time) and [`Tables::add`].
 
 use crate::abi::{
-    Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, SchedState, Service, ServiceId,
-    ServiceKey, ServiceSlot,
+    BLOCK_ENTRIES, Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, SchedState,
+    Service, ServiceId, ServiceKey, ServiceSlot,
 };
 use crate::plan::Plan;
 use crate::service::Found;
@@ -58,11 +58,26 @@ pub trait Tables {
     /// A destination.
     fn dest(&self, id: DestId) -> Option<&Dest>;
 
-    /// One scheduling decision for a service: an index into its list. Serialised per service where the scheduler has state.
-    fn schedule(&self, found: &Found<'_>) -> Option<u32>;
+    /// A block of the lists of destinations: entries `32 index` to `32 index + 31` of them.
+    fn block(&self, index: u32) -> Option<&Block>;
+
+    /// One scheduling decision for a service, for a connection that begins with a packet of `key`: an index into its list.
+    /// Serialised per service where the scheduler has state.
+    fn schedule(&self, found: &Found<'_>, key: &FlowKey) -> Option<u32>;
 
     /// Adds to a counter, exactly, whatever other CPUs do.
     fn add(&self, counter: &Cell<u32>, by: i32);
+
+    /// Tells the schedulers that the counts or the overload mark of a destination have changed. To be called after the change,
+    /// so that whoever does not hear of it has seen it.
+    #[inline(always)]
+    fn changed(&self, dest: &Dest) {
+        if let Some(block) = self.block(dest.entry.get() / BLOCK_ENTRIES)
+            && block.used.get() != 0
+        {
+            self.add(&block.changes, 1);
+        }
+    }
 
     /// Counts a packet (and perhaps a connection) at service and destination.
     fn count(&self, service: ServiceId, dest: DestId, what: Count);

@@ -22,6 +22,16 @@ pub const MAX_SERVICES: u32 = 16_384;
 pub const MAX_DESTS: u32 = 32_768;
 /// List entries for each destination: two versions of every list, and room to put new ones.
 pub const LIST_FACTOR: u32 = 4;
+/// Rows of hashing schedulers' tables for each service that can be: a table of `sh` takes 8, one of `mh` 128, of 64 bytes each,
+/// and while a service is changed it has two.
+pub const TABLE_ROWS_FACTOR: u32 = 16;
+/// Rows of tables at least.
+pub const MIN_TABLE_ROWS: u32 = 4096;
+/// Addresses that `lblc` can remember for all services together, and as many that `lblcr` can, for each service that can be.
+/// They take memory when they come to be: 100 bytes for `lblc`, 600 for `lblcr`.
+pub const ADDRESSES_FACTOR: u32 = 4;
+/// Addresses that `lblc` and `lblcr` can remember at least.
+pub const MIN_ADDRESSES: u32 = 4096;
 /// Memory of one connection: its record, its share of the hash table (half a bucket) and its place in the free list.
 pub const BYTES_PER_CONNECTION: u32 = (size_of::<Conn>() + size_of::<Bucket>() / 2 + 4) as u32;
 /// `size=` in the banner of `ipvsadm -L`. IPVS prints the buckets of its connection table there, 4096 unless configured
@@ -76,6 +86,16 @@ impl Limits {
     /// Buckets of the connection table.
     pub fn buckets(&self) -> u32 {
         (self.conns / 2).max(64)
+    }
+
+    /// Rows of the hashing schedulers' tables.
+    pub fn tables(&self) -> u32 {
+        (self.services * TABLE_ROWS_FACTOR).max(MIN_TABLE_ROWS)
+    }
+
+    /// Addresses that lblc can remember, and as many that lblcr can.
+    pub fn addresses(&self) -> u32 {
+        (self.services * ADDRESSES_FACTOR).max(MIN_ADDRESSES)
     }
 
     /// Entries of the lists of destinations.

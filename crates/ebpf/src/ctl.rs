@@ -1,8 +1,8 @@
 //! What the tools have the kernel do, through a program that they run themselves (`BPF_PROG_TEST_RUN`).
 
 use crate::access::Xdp;
-use crate::maps::{TIMERS, TimerCell};
-use crate::sweep::{TICK_NS, sweep, tick};
+use crate::maps::{CONTROL, TIMERS, TimerCell};
+use crate::sweep::{self, TICK_NS, sweep, tick};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::xdp;
@@ -14,6 +14,8 @@ use rvs_core::packet::Packet;
 const START: u8 = 0;
 /// Visits every connection record now.
 const SWEEP: u8 = 1;
+/// Makes a round through what lblc and lblcr remember.
+const FORGET: u8 = 2;
 
 /// The clock that timers go by.
 const CLOCK_MONOTONIC: u64 = 1;
@@ -27,9 +29,18 @@ pub fn rvs_ctl(ctx: XdpContext) -> u32 {
             sweep(0, 1);
             true
         }
+        Some(FORGET) => forget(),
         _ => false,
     };
     if done { xdp_action::XDP_PASS } else { xdp_action::XDP_ABORTED }
+}
+
+#[inline(always)]
+fn forget() -> bool {
+    // SAFETY: values of arrays live as long as the program.
+    let Some(control) = CONTROL.get_ptr(0).map(|p| unsafe { &*p }) else { return false };
+    sweep::forget(control);
+    true
 }
 
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use crate::hop;
 use crate::maps::{
-    BUCKETS, CONNS, CONTROL, DESTS, FREE, LISTS, MARK_RULES, SCHED, SERVICE_INDEX, SERVICES, SHARDS, STATS_DEST,
+    BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, FREE, LISTS, MARK_RULES, SERVICE_INDEX, SERVICES, SHARDS, STATS_DEST,
     STATS_SERVICE, bucket_mask, hash_seed, shard_size,
 };
 use crate::{pieces, stage};
@@ -11,14 +11,14 @@ use core::arch::asm;
 use core::cell::Cell;
 use core::ffi::c_void;
 use rvs_core::abi::{
-    Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, MARK_RULES as MARK_RULE_COUNT,
-    MarkRule, SHARDS as SHARD_COUNT, SchedCell, Service, ServiceId, ServiceKey, ServiceSlot, Shard, bpf_spin_lock,
+    Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, MARK_RULES as MARK_RULE_COUNT,
+    MarkRule, SHARDS as SHARD_COUNT, Service, ServiceId, ServiceKey, ServiceSlot, Shard, bpf_spin_lock,
 };
 use rvs_core::mark;
 use rvs_core::plan::Plan;
-use rvs_core::sched::{self, Candidate, Candidates, Kind, Visitor, Walk};
+use rvs_core::sched::Kind;
 use rvs_core::service::Found;
-use rvs_core::tables::{Count, Tables, sched_state};
+use rvs_core::tables::{Count, Tables};
 
 /// The maps, at one of the hooks, while one packet is decided.
 pub(crate) struct Maps<const XDP: bool> {
@@ -139,10 +139,20 @@ impl<const XDP: bool> Tables for Maps<XDP> {
     }
 
     #[inline(always)]
-    fn schedule(&self, found: &Found<'_>) -> Option<u32> {
+    fn block(&self, index: u32) -> Option<&Block> {
+        // SAFETY: as above.
+        BLOCKS.get_ptr(index).map(|p| unsafe { &*p })
+    }
+
+    #[inline(always)]
+    fn schedule(&self, found: &Found<'_>, key: &FlowKey) -> Option<u32> {
+        let kind = Kind::from_raw(found.slot.sched)?;
+        if !kind.has_state() {
+            return u32::try_from(stage::pick(kind, key, found.id, found.which as u32)).ok();
+        }
         let mut chosen = stage::NONE;
         for _ in 0..SCHED_TRIES {
-            let attempt = stage::schedule(found.id, found.which as u32);
+            let attempt = stage::schedule(found.id, found.which as u32, key);
             if attempt != stage::AGAIN {
                 chosen = attempt;
                 break;
@@ -153,9 +163,7 @@ impl<const XDP: bool> Tables for Maps<XDP> {
 
     #[inline(always)]
     fn add(&self, counter: &Cell<u32>, by: i32) {
-        let pointer = counter.as_ptr();
-        // SAFETY: an atomic addition to a word of a map value.
-        unsafe { asm!("lock *(u32 *)({0} + 0) += {1}", in(reg) pointer, in(reg) by as i64, options(nostack)) };
+        add(counter, by);
     }
 
     #[inline(always)]
@@ -223,6 +231,14 @@ extern "C" fn try_rule(index: u32, search: *mut MarkSearch<'_>) -> i64 {
     0
 }
 
+/// Adds to a counter in a map, exactly.
+#[inline(always)]
+pub(crate) fn add(counter: &Cell<u32>, by: i32) {
+    let pointer = counter.as_ptr();
+    // SAFETY: an atomic addition to a word of a map value.
+    unsafe { asm!("lock *(u32 *)({0} + 0) += {1}", in(reg) pointer, in(reg) by as i64, options(nostack)) };
+}
+
 /// A destination.
 #[inline(always)]
 pub(crate) fn dest(id: DestId) -> Option<&'static Dest> {
@@ -245,14 +261,16 @@ fn add_up(counters: Option<*mut Counters>, what: Count) {
     }
 }
 
+/// Takes a lock that lies in a map value.
 #[inline(always)]
-fn lock(lock: &bpf_spin_lock) {
+pub(crate) fn lock(lock: &bpf_spin_lock) {
     // SAFETY: the lock lies in a map value, where the verifier follows it.
     unsafe { helpers::bpf_spin_lock(core::ptr::from_ref(lock).cast_mut().cast()) };
 }
 
+/// Gives it back.
 #[inline(always)]
-fn unlock(lock: &bpf_spin_lock) {
+pub(crate) fn unlock(lock: &bpf_spin_lock) {
     // SAFETY: as above; the verifier refuses an unlock without its lock.
     unsafe { helpers::bpf_spin_unlock(core::ptr::from_ref(lock).cast_mut().cast()) };
 }
@@ -321,70 +339,10 @@ fn give_index(id: ConnId) -> bool {
 
 /// A slot of a service.
 #[inline(always)]
-fn slot(id: ServiceId, which: usize) -> Option<&'static ServiceSlot> {
+pub(crate) fn slot(id: ServiceId, which: usize) -> Option<&'static ServiceSlot> {
     // SAFETY: values of arrays live as long as the program.
     let service: &Service = SERVICES.get_ptr(id).map(|p| unsafe { &*p })?;
     Some(if which == 0 { &service.slots[0] } else { &service.slots[1] })
-}
-
-/// One decision of a scheduler: an index, [`stage::NONE`], or [`stage::AGAIN`] when another CPU decided for the same service
-/// meanwhile.
-#[inline(always)]
-pub(crate) fn schedule(id: ServiceId, which: u32) -> i64 {
-    let Some(slot) = slot(id, which as usize) else { return stage::NONE };
-    let Some(kind) = Kind::from_raw(slot.sched) else { return stage::NONE };
-    let Some(cell) = SCHED.get_ptr(id) else { return stage::NONE };
-    // SAFETY: values of arrays live as long as the program.
-    let cell: &SchedCell = unsafe { &*cell };
-    lock(&cell.lock);
-    let version = cell.version.get();
-    let kept = cell.state.get();
-    unlock(&cell.lock);
-
-    let start = sched_state(version, kept, slot);
-    let mut state = start;
-    let list = List { first: slot.first, count: slot.count };
-    let Some(index) = sched::pick(kind, &list, &mut state) else { return stage::NONE };
-    if state == start && version == slot.sched_version {
-        return index as i64;
-    }
-    let mut done = false;
-    lock(&cell.lock);
-    if cell.version.get() == version && cell.state.get() == kept {
-        cell.version.set(slot.sched_version);
-        cell.state.set(state);
-        done = true;
-    }
-    unlock(&cell.lock);
-    if done { index as i64 } else { stage::AGAIN }
-}
-
-/// A service's list of destinations.
-struct List {
-    first: u32,
-    count: u32,
-}
-
-/// What a step of the kernel's loop helper works on.
-struct Frame<V> {
-    first: u32,
-    count: u32,
-    start: u32,
-    visitor: V,
-}
-
-impl Candidates for List {
-    #[inline(always)]
-    fn count(&self) -> u32 {
-        self.count
-    }
-
-    #[inline(always)]
-    fn walk<V: Visitor>(&self, start: u32, steps: u32, visitor: V) -> V {
-        let mut frame = Frame { first: self.first, count: self.count, start, visitor };
-        repeat(steps, visit::<V>, &mut frame);
-        frame.visitor
-    }
 }
 
 /// Calls `step` so many times with the number of the step and `frame`, until it returns 1.
@@ -399,29 +357,5 @@ pub(crate) fn repeat<F>(count: u32, step: extern "C" fn(u32, *mut F) -> i64, fra
     unsafe {
         asm!("{0} <<= 32", "{0} >>= 32", inout(reg) count, options(nomem, nostack));
         helpers::bpf_loop(count as u32, step as *mut c_void, core::ptr::from_mut(frame).cast(), 0);
-    }
-}
-
-/// One entry of a walk. 1 ends the loop.
-extern "C" fn visit<V: Visitor>(step: u32, frame: *mut Frame<V>) -> i64 {
-    // SAFETY: the frame of `walk`.
-    let frame = unsafe { &mut *frame };
-    let index = frame.start.wrapping_add(step);
-    let index = if index >= frame.count { index.wrapping_sub(frame.count) } else { index };
-    let Some(entry) = LISTS.get_ptr(frame.first.wrapping_add(index)) else { return 1 };
-    // SAFETY: values of arrays live as long as the program.
-    let (dest, weight) = unsafe { ((*entry).dest, (*entry).weight) };
-    let Some(dest) = DESTS.get_ptr(dest) else { return 0 };
-    // SAFETY: as above.
-    let dest: &Dest = unsafe { &*dest };
-    let candidate = Candidate {
-        weight,
-        overloaded: dest.overload.get() != 0,
-        active: dest.active.get(),
-        inactive: dest.inactive.get(),
-    };
-    match frame.visitor.visit(index, candidate) {
-        Walk::Continue => 0,
-        Walk::Break => 1,
     }
 }

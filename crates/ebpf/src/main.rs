@@ -22,6 +22,7 @@ mod kernel;
 mod local;
 mod maps;
 mod pieces;
+mod sched;
 mod stage;
 mod sum;
 mod sweep;

@@ -6,6 +6,8 @@ use rvs_core::abi;
 
 /// `BPF_F_MMAPABLE`: user space reads and writes these in place.
 const MMAP: usize = 1 << 10;
+/// `BPF_F_NO_PREALLOC`: an element takes memory when it comes to be.
+const ON_DEMAND: usize = 1;
 
 /// The kernel's timer; it knows it by this name.
 #[repr(C)]
@@ -115,6 +117,19 @@ pub(crate) static SHARDS: Array<abi::Shard, { abi::SHARDS as usize }> = Array::n
 pub(crate) static FREE: Array<u32, 1024> = Array::new();
 #[btf_map]
 pub(crate) static SCHED: Array<abi::SchedCell, 16384> = Array::new();
+/// Rows of the hashing schedulers' tables.
+#[btf_map]
+pub(crate) static TABLES: Array<abi::TableRow, 16384, MMAP> = Array::new();
+/// The best of each part of a long list.
+#[btf_map]
+pub(crate) static BLOCKS: Array<abi::Block, 4096> = Array::new();
+#[btf_map]
+pub(crate) static LBLC: HashMap<abi::CacheKey, abi::Locality, 16384, ON_DEMAND> = HashMap::new();
+#[btf_map]
+pub(crate) static LBLCR: HashMap<abi::CacheKey, abi::Replicas, 16384, ON_DEMAND> = HashMap::new();
+/// Nothing but zeroes: what a new element of `LBLCR` is made from.
+#[btf_map]
+pub(crate) static NEW_REPLICAS: Array<[u64; size_of::<abi::Replicas>() / 8], 1> = Array::new();
 #[btf_map]
 pub(crate) static STATS_SERVICE: PerCpuArray<abi::Counters, 16384> = PerCpuArray::new();
 #[btf_map]

@@ -4,12 +4,14 @@
 //! so that every record is visited once a second, and takes the samples that are due, so that every estimator gets one each
 //! two seconds.
 
-use crate::kernel::{TcMaps, now, repeat};
-use crate::maps::{CONTROL, RATE_DEST, RATE_SERVICE, SHARDS, STATS_DEST, STATS_SERVICE, TimerCell, shard_size};
+use crate::kernel::{TcMaps, add, now, repeat, slot};
+use crate::maps::{CONTROL, LBLC, LBLCR, RATE_DEST, RATE_SERVICE, SHARDS, STATS_DEST, STATS_SERVICE, TimerCell, shard_size};
 use aya_ebpf::helpers::generated as helpers;
 use core::ffi::c_void;
-use rvs_core::abi::{self, Control, Counters, Rate};
+use crate::sched;
+use rvs_core::abi::{self, CacheKey, Control, Counters, Locality, Rate, Replicas, ServiceSlot, active};
 use rvs_core::conn::life;
+use rvs_core::sched::cache::{self, Drop};
 use rvs_core::stats;
 
 /// Ticks in a second.
@@ -18,6 +20,8 @@ const PER_SECOND: u32 = 40;
 pub(crate) const TICK_NS: u64 = 1_000_000_000 / PER_SECOND as u64;
 /// Ticks in an estimator's period.
 const PER_PERIOD: u32 = (stats::PERIOD_NS / TICK_NS) as u32;
+/// Ticks between two rounds through what lblc and lblcr remember.
+const PER_ROUND: u32 = (cache::ROUND_NS / TICK_NS) as u32;
 /// CPUs that counters are summed over.
 const MAX_CPUS: u32 = 512;
 
@@ -31,6 +35,9 @@ pub(crate) extern "C" fn tick(_map: *mut c_void, _key: *mut u32, cell: *mut Time
     control.ticks.set(at.wrapping_add(1));
     sweep(at % PER_SECOND, PER_SECOND);
     estimate(control, at % PER_PERIOD);
+    if at % PER_ROUND == PER_ROUND - 1 {
+        forget(control);
+    }
     0
 }
 
@@ -66,6 +73,96 @@ extern "C" fn sweep_one(step: u32, range: *mut Range) -> i64 {
     let range = unsafe { &*range };
     life::sweep(&TcMaps::at(range.now), range.first.wrapping_add(step), range.now);
     0
+}
+
+/// A round through the addresses that lblc and lblcr remember.
+struct Round {
+    now: u64,
+    generation: u32,
+    expiration: u32,
+    full: bool,
+}
+
+/// Drops the addresses that lblc and lblcr need not remember any longer.
+#[inline(always)]
+pub(crate) fn forget(control: &Control) {
+    let number = control.cache_round.get().wrapping_add(1);
+    control.cache_round.set(number);
+    let mut range = Range { first: 0, now: 0 };
+    repeat(control.services_used, allow_excess, &mut range);
+    let (now, generation, full) = (now(), control.generation.get(), cache::is_full(number));
+    let round = |expiration| Round { now, generation, expiration, full };
+    for_each(core::ptr::from_ref(&LBLC).cast(), forget_locality, &round(control.lblc_expiration.get()));
+    for_each(core::ptr::from_ref(&LBLCR).cast(), forget_replicas, &round(control.lblcr_expiration.get()));
+}
+
+extern "C" fn allow_excess(step: u32, _range: *mut Range) -> i64 {
+    let Some(cell) = sched::cell(step) else { return 1 };
+    cell.excess.set(cache::excess(cell.remembered.get()));
+    0
+}
+
+/// Shows every element of a hash map to `visit`.
+#[inline(always)]
+fn for_each<V>(
+    map: *const c_void,
+    visit: extern "C" fn(*mut c_void, *const CacheKey, *const V, *const Round) -> i64,
+    round: &Round,
+) {
+    // SAFETY: the map is one of ours, and the function takes what the helper hands to it.
+    unsafe {
+        helpers::bpf_for_each_map_elem(map.cast_mut(), visit as *mut c_void, core::ptr::from_ref(round).cast_mut().cast(), 0)
+    };
+}
+
+extern "C" fn forget_locality(
+    map: *mut c_void,
+    key: *const CacheKey,
+    value: *const Locality,
+    round: *const Round,
+) -> i64 {
+    // SAFETY: the kernel hands an element of the map, and the round of `forget`.
+    forget_one(map, key, unsafe { (*value).last_use.get() }, unsafe { &*round })
+}
+
+extern "C" fn forget_replicas(
+    map: *mut c_void,
+    key: *const CacheKey,
+    value: *const Replicas,
+    round: *const Round,
+) -> i64 {
+    // SAFETY: as above.
+    forget_one(map, key, unsafe { (*value).last_use.get() }, unsafe { &*round })
+}
+
+/// Drops an address, if it is to go.
+#[inline(always)]
+fn forget_one(map: *mut c_void, key: *const CacheKey, last_use: u64, round: &Round) -> i64 {
+    // SAFETY: as above.
+    let (service, attached) = unsafe { ((*key).service, (*key).attached) };
+    let Some(cell) = sched::cell(service) else { return 0 };
+    let stale = slot_in_force(service, round.generation).is_none_or(|slot| slot.attached != attached);
+    let excess = cell.excess.get();
+    let verdict = cache::verdict(round.full, round.now, last_use, round.expiration, excess);
+    if !stale && verdict == Drop::No {
+        return 0;
+    }
+    if verdict == Drop::Excess {
+        cell.excess.set(excess.wrapping_sub(1));
+    }
+    // SAFETY: the kernel allows the deletion of elements while it goes through them.
+    if unsafe { helpers::bpf_map_delete_elem(map, key.cast_mut().cast()) } == 0 {
+        add(&cell.remembered, -1);
+    }
+    0
+}
+
+#[inline(always)]
+fn slot_in_force(service: abi::ServiceId, generation: u32) -> Option<&'static ServiceSlot> {
+    let slots = [slot(service, 0)?, slot(service, 1)?];
+    let which = active([slots[0].generation, slots[1].generation], generation)?;
+    let slot = if which == 0 { slots[0] } else { slots[1] };
+    (slot.present == 1).then_some(slot)
 }
 
 /// Takes the samples that are due.

@@ -2,14 +2,9 @@
 
 use crate::recording::Entry;
 
-/// Schedulers of IPVS that this version does not have.
-const MISSING_SCHEDULERS: [&str; 5] = ["lblc", "lblcr", "dh", "sh", "mh"];
-
 /// Why a command differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// A scheduler that is not there yet.
-    Scheduler,
     /// Connection synchronisation is not there yet.
     Sync,
     /// IPVS lists unsorted services in the order of a hash table that depends on a kernel address.
@@ -20,12 +15,11 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Scheduler, Self::Sync, Self::HashOrder, Self::AtomicRestore];
+    pub(crate) const ALL: [Self; 3] = [Self::Sync, Self::HashOrder, Self::AtomicRestore];
 
     /// As in the list of differences and in the documentation.
     pub(crate) const fn label(self) -> &'static str {
         match self {
-            Self::Scheduler => "scheduler",
             Self::Sync => "sync",
             Self::HashOrder => "hash-order",
             Self::AtomicRestore => "atomic-restore",
@@ -36,8 +30,7 @@ impl Reason {
 /// The reason why ours may differ from the recorded one as it does; `None`: it may not.
 pub(crate) fn explain(recorded: &Entry, ours: &Entry) -> Option<Reason> {
     [
-        (Reason::Scheduler, for_scheduler as fn(&Entry, &Entry) -> bool),
-        (Reason::Sync, for_sync),
+        (Reason::Sync, for_sync as fn(&Entry, &Entry) -> bool),
         (Reason::HashOrder, for_hash_order),
         (Reason::AtomicRestore, for_atomic_restore),
     ]
@@ -46,55 +39,15 @@ pub(crate) fn explain(recorded: &Entry, ours: &Entry) -> Option<Reason> {
     .map(|(reason, _)| reason)
 }
 
-fn has_option(command: &str, option: &str, values: &[&str]) -> bool {
-    let words: Vec<&str> = command.split(' ').collect();
-    words.windows(2).any(|pair| pair[0] == option && values.contains(&pair[1]))
-}
-
-/// Services with a missing scheduler are refused, and so are not in listings.
-fn for_scheduler(recorded: &Entry, ours: &Entry) -> bool {
-    if has_option(&recorded.command, "-s", &MISSING_SCHEDULERS) {
-        let refused = ["Scheduler or persistence engine not found\n", "No such service\n"];
-        return ours.status == 255 && refused.contains(&ours.err.as_str());
-    }
-    let left = without_missing_schedulers(&recorded.out);
-    if left == recorded.out {
-        return false;
-    }
-    let one_service = recorded.command.contains(" -t ");
-    let expected = if one_service { ("", "No such service\n", 1) } else { (left.as_str(), "", 0) };
-    // Services are in the hash table's order when unsorted.
-    (ours.out.as_str(), ours.err.as_str(), ours.status) == expected
-        || recorded.command.contains("--nosort") && same_services(&left, &ours.out)
-}
-
-/// A listing or save without the services of missing schedulers and their servers.
-pub(crate) fn without_missing_schedulers(text: &str) -> String {
-    let mut skipping = false;
-    let mut left = String::new();
-    for line in text.lines() {
-        if !is_server(line) {
-            let scheduler = match line.strip_prefix("-A ") {
-                Some(rule) => rule.split(" -s ").nth(1).and_then(|rest| rest.split(' ').next()),
-                None => line.split_whitespace().nth(2),
-            };
-            skipping = scheduler.is_some_and(|name| MISSING_SCHEDULERS.contains(&name));
-        }
-        if !skipping {
-            left += line;
-            left.push('\n');
-        }
-    }
-    left
-}
-
 fn is_server(line: &str) -> bool {
     line.starts_with("  -> ") || line.starts_with("-a ")
 }
 
-/// The original saves a mark from 2147483648 on as a negative number, which nobody can restore.
+/// The original saves a mark from 2147483648 on as a negative number, and flags that the scheduler has no name for as none at
+/// all (`-b ` and nothing), both of which nobody can restore.
 pub(crate) fn restorable(saved: &str) -> String {
-    saved.lines().filter(|line| !line.contains(" -f -")).map(|line| format!("{line}\n")).collect()
+    let is_restorable = |line: &&str| !line.contains(" -f -") && !line.trim_end().ends_with(" -b");
+    saved.lines().filter(is_restorable).map(|line| format!("{line}\n")).collect()
 }
 
 /// Daemons cannot be started, so none runs.

@@ -40,6 +40,7 @@ pub fn bind<T: Tables>(tables: &T, dest: &Dest, flags: u8) {
     if upper != 0 && total(dest) >= upper {
         dest.overload.set(1);
     }
+    tables.changed(dest);
 }
 
 /// Counts a connection's end, and opens the destination again when it is below its lower threshold (or, without one, below
@@ -57,6 +58,7 @@ pub fn unbind<T: Tables>(tables: &T, dest: &Dest, flags: u8) {
     if below && dest.overload.get() != 0 {
         dest.overload.set(0);
     }
+    tables.changed(dest);
 }
 
 /// Connections of a destination, active or not.
@@ -90,6 +92,7 @@ pub fn enter<T: Tables>(tables: &T, conn: &Conn, from: u8, to: u8) -> bool {
         let by = if inactive != 0 { 1 } else { -1 };
         tables.add(&dest.inactive, by);
         tables.add(&dest.active, -by);
+        tables.changed(dest);
     }
     moved
 }

@@ -1,7 +1,8 @@
 //! Weighted failover: all connections to the heaviest destination; the first met wins a tie. Load does not count until the
 //! destination is overloaded.
 
-use super::{Candidate, Candidates, Scheduler, Visitor, Walk};
+use super::contest::{self, Chooser};
+use super::{Candidate, Candidates, Request, Scheduler, Visitor, Walk};
 use crate::abi::SchedState;
 
 /// `fo`.
@@ -10,9 +11,8 @@ pub struct Fo;
 
 impl Scheduler for Fo {
     #[inline(always)]
-    fn pick<C: Candidates>(list: &C, _state: &mut SchedState) -> Option<u32> {
-        let heaviest = list.walk(0, list.count(), Heaviest::NONE);
-        (heaviest.weight > 0).then_some(heaviest.index)
+    fn pick<C: Candidates>(list: &C, _request: &Request<'_>, _state: &mut SchedState) -> Option<u32> {
+        contest::best::<C, Heaviest>(list)
     }
 }
 
@@ -24,8 +24,6 @@ pub(super) struct Heaviest {
 }
 
 impl Heaviest {
-    pub(super) const NONE: Self = Self { index: 0, weight: 0 };
-
     #[inline(always)]
     pub(super) fn consider(&mut self, index: u32, weight: i32) {
         if weight > self.weight {
@@ -41,6 +39,15 @@ impl Visitor for Heaviest {
             self.consider(index, candidate.weight);
         }
         Walk::Continue
+    }
+}
+
+impl Chooser for Heaviest {
+    const NONE: Self = Self { index: 0, weight: 0 };
+
+    #[inline(always)]
+    fn chosen(&self) -> Option<u32> {
+        (self.weight > 0).then_some(self.index)
     }
 }
 

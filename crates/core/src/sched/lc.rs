@@ -1,6 +1,7 @@
 //! Least connection: the smallest overhead (256 × active + inactive); the first met wins a tie.
 
-use super::{Candidate, Candidates, Scheduler, Visitor, Walk};
+use super::contest::{self, Chooser};
+use super::{Candidate, Candidates, Request, Scheduler, Visitor, Walk};
 use crate::abi::SchedState;
 
 /// `lc`.
@@ -9,9 +10,8 @@ pub struct Lc;
 
 impl Scheduler for Lc {
     #[inline(always)]
-    fn pick<C: Candidates>(list: &C, _state: &mut SchedState) -> Option<u32> {
-        let least = list.walk(0, list.count(), Least { index: NONE, overhead: 0 });
-        (least.index != NONE).then_some(least.index)
+    fn pick<C: Candidates>(list: &C, _request: &Request<'_>, _state: &mut SchedState) -> Option<u32> {
+        contest::best::<C, Least>(list)
     }
 }
 
@@ -31,6 +31,15 @@ impl Visitor for Least {
             *self = Self { index, overhead };
         }
         Walk::Continue
+    }
+}
+
+impl Chooser for Least {
+    const NONE: Self = Self { index: NONE, overhead: 0 };
+
+    #[inline(always)]
+    fn chosen(&self) -> Option<u32> {
+        (self.index != NONE).then_some(self.index)
     }
 }
 

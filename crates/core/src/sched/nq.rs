@@ -1,8 +1,9 @@
 //! Never queue: the first idle destination met, whatever its weight; when none is idle, shortest expected delay.
 
+use super::contest::{self, Chooser};
 use super::sed::delay;
 use super::wlc::Lightest;
-use super::{Candidate, Candidates, Scheduler, Visitor, Walk};
+use super::{Candidate, Candidates, Request, Scheduler, Visitor, Walk};
 use crate::abi::SchedState;
 
 /// `nq`.
@@ -11,8 +12,8 @@ pub struct Nq;
 
 impl Scheduler for Nq {
     #[inline(always)]
-    fn pick<C: Candidates>(list: &C, _state: &mut SchedState) -> Option<u32> {
-        list.walk(0, list.count(), IdleOrShortest(Lightest::NONE)).0.index()
+    fn pick<C: Candidates>(list: &C, _request: &Request<'_>, _state: &mut SchedState) -> Option<u32> {
+        contest::best::<C, IdleOrShortest>(list)
     }
 }
 
@@ -31,6 +32,15 @@ impl Visitor for IdleOrShortest {
         }
         self.0.consider(index, candidate.weight, delay(candidate));
         Walk::Continue
+    }
+}
+
+impl Chooser for IdleOrShortest {
+    const NONE: Self = Self(Lightest::NONE);
+
+    #[inline(always)]
+    fn chosen(&self) -> Option<u32> {
+        self.0.index()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Weighted overflow: the heaviest destination until it has more active connections than its weight, then the next; nobody
 //! when all have.
 
+use super::contest::{self, Chooser};
 use super::fo::Heaviest;
-use super::{Candidate, Candidates, Scheduler, Visitor, Walk};
+use super::{Candidate, Candidates, Request, Scheduler, Visitor, Walk};
 use crate::abi::SchedState;
 
 /// `ovf`.
@@ -11,9 +12,8 @@ pub struct Ovf;
 
 impl Scheduler for Ovf {
     #[inline(always)]
-    fn pick<C: Candidates>(list: &C, _state: &mut SchedState) -> Option<u32> {
-        let heaviest = list.walk(0, list.count(), HeaviestWithRoom(Heaviest::NONE)).0;
-        (heaviest.weight > 0).then_some(heaviest.index)
+    fn pick<C: Candidates>(list: &C, _request: &Request<'_>, _state: &mut SchedState) -> Option<u32> {
+        contest::best::<C, HeaviestWithRoom>(list)
     }
 }
 
@@ -31,21 +31,30 @@ impl Visitor for HeaviestWithRoom {
     }
 }
 
+impl Chooser for HeaviestWithRoom {
+    const NONE: Self = Self(Heaviest::NONE);
+
+    #[inline(always)]
+    fn chosen(&self) -> Option<u32> {
+        self.0.chosen()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::{Kind, pick, testing::List};
+    use super::super::{Kind, pick, testing::List, testing::REQUEST};
     use super::*;
     use std::vec;
 
     #[test]
     fn each_takes_one_more_than_its_weight() {
-        let mut list = List(vec![Candidate { weight: 1, ..Candidate::default() }; 2]);
+        let mut list = List::of(vec![Candidate { weight: 1, ..Candidate::default() }; 2]);
         let mut state = SchedState::START;
         for wanted in [Some(0), Some(0), Some(1), Some(1), None] {
-            let got = pick(Kind::Ovf, &list, &mut state);
+            let got = pick(Kind::Ovf, &list, &REQUEST, &mut state);
             assert_eq!(got, wanted);
             if let Some(index) = got {
-                list.0[index as usize].active += 1;
+                list.candidates[index as usize].active += 1;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Round robin: from the destination after the last one on, the first that is usable. Weights count only as zero or not.
 
-use super::{Candidate, Candidates, Scheduler, Visitor, Walk};
+use super::{Candidate, Candidates, Request, Scheduler, Visitor, Walk};
 use crate::abi::SchedState;
 
 /// `rr`.
@@ -9,7 +9,7 @@ pub struct Rr;
 
 impl Scheduler for Rr {
     #[inline(always)]
-    fn pick<C: Candidates>(list: &C, state: &mut SchedState) -> Option<u32> {
+    fn pick<C: Candidates>(list: &C, _request: &Request<'_>, state: &mut SchedState) -> Option<u32> {
         let count = list.count();
         // A position beyond the list (it became shorter) starts over, as the first does.
         let next = state.next();

@@ -1,8 +1,9 @@
 //! Shortest expected delay: the smallest (active + 1) per weight, as if the new connection were already there; the first met
 //! wins a tie.
 
+use super::contest::{self, Chooser};
 use super::wlc::Lightest;
-use super::{Candidate, Candidates, Scheduler, Visitor, Walk};
+use super::{Candidate, Candidates, Request, Scheduler, Visitor, Walk};
 use crate::abi::SchedState;
 
 /// `sed`.
@@ -11,8 +12,8 @@ pub struct Sed;
 
 impl Scheduler for Sed {
     #[inline(always)]
-    fn pick<C: Candidates>(list: &C, _state: &mut SchedState) -> Option<u32> {
-        list.walk(0, list.count(), ShortestDelay(Lightest::NONE)).0.index()
+    fn pick<C: Candidates>(list: &C, _request: &Request<'_>, _state: &mut SchedState) -> Option<u32> {
+        contest::best::<C, ShortestDelay>(list)
     }
 }
 
@@ -32,6 +33,15 @@ impl Visitor for ShortestDelay {
             self.0.consider(index, candidate.weight, delay(candidate));
         }
         Walk::Continue
+    }
+}
+
+impl Chooser for ShortestDelay {
+    const NONE: Self = Self(Lightest::NONE);
+
+    #[inline(always)]
+    fn chosen(&self) -> Option<u32> {
+        self.0.index()
     }
 }
 

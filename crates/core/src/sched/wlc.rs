@@ -1,6 +1,7 @@
 //! Weighted least connection: the smallest overhead per weight; the first met wins a tie.
 
-use super::{Candidate, Candidates, Scheduler, Visitor, Walk};
+use super::contest::{self, Chooser};
+use super::{Candidate, Candidates, Request, Scheduler, Visitor, Walk};
 use crate::abi::SchedState;
 
 /// `wlc`.
@@ -9,13 +10,28 @@ pub struct Wlc;
 
 impl Scheduler for Wlc {
     #[inline(always)]
-    fn pick<C: Candidates>(list: &C, _state: &mut SchedState) -> Option<u32> {
-        list.walk(0, list.count(), Least(Lightest::NONE)).0.index()
+    fn pick<C: Candidates>(list: &C, _request: &Request<'_>, _state: &mut SchedState) -> Option<u32> {
+        least_loaded(list)
     }
+}
+
+/// The index of the least loaded usable destination; the locality-based schedulers choose by it, too.
+#[inline(always)]
+pub(super) fn least_loaded<C: Candidates>(list: &C) -> Option<u32> {
+    contest::best::<C, Least>(list)
 }
 
 #[derive(Clone, Copy)]
 struct Least(Lightest);
+
+impl Chooser for Least {
+    const NONE: Self = Self(Lightest::NONE);
+
+    #[inline(always)]
+    fn chosen(&self) -> Option<u32> {
+        self.0.index()
+    }
+}
 
 impl Visitor for Least {
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Weighted round robin: laps over the list, each serving the destinations whose weight reaches the current weight, which
 //! sinks by the weights' common divisor from lap to lap.
 
-use super::{Candidate, Candidates, Scheduler, Visitor, Walk};
+use super::{Candidate, Candidates, Request, Scheduler, Visitor, Walk};
 use crate::abi::SchedState;
 
 /// `wrr`.
@@ -10,7 +10,7 @@ pub struct Wrr;
 
 impl Scheduler for Wrr {
     #[inline(always)]
-    fn pick<C: Candidates>(list: &C, state: &mut SchedState) -> Option<u32> {
+    fn pick<C: Candidates>(list: &C, _request: &Request<'_>, state: &mut SchedState) -> Option<u32> {
         if state.mw <= 0 || state.di <= 0 {
             return None;
         }
@@ -100,7 +100,7 @@ pub(super) fn changed(state: SchedState, weights: impl Iterator<Item = i32> + Cl
     SchedState { pos: -1, cw, mw, di }
 }
 
-fn gcd(mut a: i32, mut b: i32) -> i32 {
+pub(super) fn gcd(mut a: i32, mut b: i32) -> i32 {
     while b != 0 {
         (a, b) = (b, a % b);
     }
@@ -109,7 +109,7 @@ fn gcd(mut a: i32, mut b: i32) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Candidate, Kind, pick, testing::List, testing::sequence};
+    use super::super::{Candidate, Kind, pick, testing::List, testing::REQUEST, testing::sequence};
     use super::*;
     use proptest::prelude::*;
     use std::vec::Vec;
@@ -154,7 +154,7 @@ mod tests {
             let mut ours = changed(SchedState::START, weights.iter().copied());
             let mut theirs = ours;
             for _ in 0..50 {
-                prop_assert_eq!(pick(Kind::Wrr, &List(list.clone()), &mut ours), plain(&list, &mut theirs));
+                prop_assert_eq!(pick(Kind::Wrr, &List::of(list.clone()), &REQUEST, &mut ours), plain(&list, &mut theirs));
                 if theirs.mw > 0 && list.iter().any(|c| c.usable()) {
                     prop_assert_eq!(ours, theirs);
                 }

@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Start = 0,
     /// Visit every connection.
     Sweep = 1,
+    /// Make a round through what lblc and lblcr remember.
+    Forget = 2,
 }
 
 /// The timeouts that IPVS begins with, seconds.
@@ -161,6 +163,10 @@ fn sizes(limits: &Limits) -> Vec<(&'static str, u32)> {
         ("BASE_SERVICE", services),
         ("RATE_SERVICE", services),
         ("LISTS", limits.lists()),
+        ("TABLES", limits.tables()),
+        ("BLOCKS", limits.lists().div_ceil(abi::BLOCK_ENTRIES)),
+        ("LBLC", limits.addresses()),
+        ("LBLCR", limits.addresses()),
         ("DESTS", dests),
         ("STATS_DEST", dests),
         ("BASE_DEST", dests),

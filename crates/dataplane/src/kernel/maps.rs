@@ -6,17 +6,19 @@ use super::home::Home;
 use super::map::Map;
 use super::mmap::Shared;
 use super::os;
+use super::sys::F_NO_PREALLOC;
 use crate::Error;
 use rvs_core::abi::{
     self, ABI_VERSION, Conn, Control, Counters, Dest, DestId, ListEntry, MarkRule, Rate, SHARDS, SchedCell, SchedState,
-    Service, ServiceId, ServiceKey, Shard,
+    Service, ServiceId, ServiceKey, Shard, TableRow,
 };
+use rvs_core::sched;
 use rvs_intent::observed::plus;
 use std::mem::offset_of;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Every map that is pinned.
-pub(crate) const NAMES: [&str; 24] = [
+pub(crate) const NAMES: [&str; 29] = [
     "CONTROL",
     "SERVICE_INDEX",
     "SERVICES",
@@ -27,6 +29,11 @@ pub(crate) const NAMES: [&str; 24] = [
     "SHARDS",
     "FREE",
     "SCHED",
+    "TABLES",
+    "BLOCKS",
+    "LBLC",
+    "LBLCR",
+    "NEW_REPLICAS",
     "STATS_SERVICE",
     "STATS_DEST",
     "BASE_SERVICE",
@@ -50,6 +57,7 @@ pub(crate) struct Maps {
     services: Shared,
     lists: Shared,
     dests: Shared,
+    tables: Shared,
     rate_service: Shared,
     rate_dest: Shared,
     service_index: Map,
@@ -93,6 +101,7 @@ impl Maps {
             services: shared::<Service>(home, "SERVICES")?,
             lists: shared::<ListEntry>(home, "LISTS")?,
             dests: shared::<Dest>(home, "DESTS")?,
+            tables: shared::<TableRow>(home, "TABLES")?,
             rate_service: shared::<Rate>(home, "RATE_SERVICE")?,
             rate_dest: shared::<Rate>(home, "RATE_DEST")?,
             service_index: open(home, "SERVICE_INDEX", size_of::<ServiceKey>(), size_of::<ServiceId>())?,
@@ -126,6 +135,8 @@ impl Maps {
             (offset_of!(Control, abi), ABI_VERSION),
             (offset_of!(Control, conn_capacity), conns),
             (offset_of!(Control, buckets), buckets),
+            (offset_of!(Control, lblc_expiration), sched::cache::EXPIRATION),
+            (offset_of!(Control, lblcr_expiration), sched::cache::EXPIRATION),
             (offset_of!(Control, generation), 1),
             (offset_of!(Control, prepared), 1),
         ] {
@@ -140,6 +151,7 @@ impl Maps {
             Area::Services => &self.services,
             Area::Lists => &self.lists,
             Area::Dests => &self.dests,
+            Area::Tables => &self.tables,
         }
     }
 
@@ -191,6 +203,25 @@ impl Maps {
         Ok(bytes.chunks_exact(self.reasons.value_bytes()).map(words).collect())
     }
 
+    /// How many addresses lblc and lblcr remember.
+    pub(crate) fn remembered_addresses(&self) -> Result<u32, Error> {
+        let services = self.control()?.services_used as usize;
+        let bytes = self.sched.read_array(services).map_err(|error| failed("reading the schedulers", error))?;
+        let cells = bytes.chunks_exact(size_of::<SchedCell>());
+        let remembered = |cell: &[u8]| Some(u32::read_from_prefix(&cell[offset_of!(SchedCell, remembered)..]).ok()?.0);
+        Ok(cells.filter_map(remembered).fold(0, u32::wrapping_add))
+    }
+
+    /// Sets the expiration times of lblc and lblcr, seconds.
+    pub(crate) fn set_address_expiration(&mut self, lblc: u32, lblcr: u32) -> Result<(), Error> {
+        for (offset, value) in
+            [(offset_of!(Control, lblc_expiration), lblc), (offset_of!(Control, lblcr_expiration), lblcr)]
+        {
+            self.store(Area::Control, 0, offset, &value.to_ne_bytes())?;
+        }
+        Ok(())
+    }
+
     /// Ranges of connection records that have ever been used.
     pub(crate) fn used_conns(&self) -> Result<Vec<std::ops::Range<usize>>, Error> {
         let bytes = self.shards.read_array(SHARDS as usize).map_err(|error| failed("reading the map SHARDS", error))?;
@@ -235,10 +266,13 @@ impl Maps {
     }
 }
 
-/// Bytes that maps of these sizes take.
+/// Bytes that maps of these sizes take, but for those whose elements take memory only when they come to be.
 pub(crate) fn memory(home: &Home) -> Result<u64, Error> {
     NAMES.iter().try_fold(0, |sum, name| {
         let map = Map::new(home.need(name)?).map_err(|error| failed(format!("opening the map {name}"), error))?;
+        if map.info().flags & F_NO_PREALLOC != 0 {
+            return Ok(sum);
+        }
         Ok(sum + u64::from(map.info().max_entries) * (map.value_bytes() as u64).next_multiple_of(8))
     })
 }

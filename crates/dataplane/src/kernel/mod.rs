@@ -259,6 +259,33 @@ impl Director {
     pub fn sweep(&self) -> Result<(), Error> {
         load::control(&self.home, load::Command::Sweep)
     }
+
+    /// Makes a round through the addresses that lblc and lblcr remember, as the kernel does by itself once a minute: see
+    /// [`rvs_core::sched::cache`].
+    ///
+    /// # Errors
+    /// The program cannot be run.
+    pub fn forget_addresses(&self) -> Result<(), Error> {
+        load::control(&self.home, load::Command::Forget)
+    }
+
+    /// How many addresses lblc and lblcr remember, for all services together.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn remembered_addresses(&self) -> Result<u32, Error> {
+        self.maps.remembered_addresses()
+    }
+
+    /// Sets after how many seconds lblc and lblcr forget an address that nobody asks for (`lblc_expiration` and
+    /// `lblcr_expiration` of IPVS, which are looked at each half hour).
+    ///
+    /// # Errors
+    /// The tables cannot be written.
+    pub fn set_address_expiration(&mut self, lblc: u32, lblcr: u32) -> Result<(), Error> {
+        let _lock = self.home.lock(How::Exclusive)?;
+        self.maps.set_address_expiration(lblc, lblcr)
+    }
 }
 
 /// Makes the director. The lock must be held.

@@ -130,6 +130,8 @@ pub(crate) struct MapInfo {
 pub(crate) const PERCPU_ARRAY: u32 = 6;
 /// The kernel's flag of a map that can be mapped into memory.
 pub(crate) const F_MMAPABLE: u32 = 1 << 10;
+/// `BPF_F_NO_PREALLOC`: elements of a hash map take memory when they come to be.
+pub(crate) const F_NO_PREALLOC: u32 = 1;
 
 /// What the kernel says of a link, as far as it concerns us.
 #[repr(C, align(8))]

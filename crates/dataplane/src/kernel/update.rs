@@ -30,7 +30,7 @@ pub(crate) fn update(
     let router = Router::new()?;
     let (services, dests) = maps.sizes();
     let (new, reborn) = edited(&old, edits, &router, services)?;
-    let capacity = Capacity { services, dests, lists: maps.capacity(Area::Lists) };
+    let capacity = Capacity { services, dests, lists: maps.capacity(Area::Lists), tables: maps.capacity(Area::Tables) };
     let change = Change { image: &image, old: &old, new: &new, reborn: &reborn, now, capacity, net: &router };
     let full = |full: super::change::plan::Full| UpdateError::Refused {
         index: edits.iter().rposition(|edit| matches!(edit, Edit::AddDest(..) | Edit::AddService(..))).unwrap_or(0),

@@ -3,7 +3,7 @@
 
 use super::image::Image;
 use super::memory::Memory;
-use super::plan::{Capacity, Change, plan};
+use super::plan::{Capacity, Change, plan, table};
 use super::store::{Area, Store, Write, perform, perform_all};
 use super::{settle, store};
 use crate::Error;
@@ -18,6 +18,8 @@ const SERVICES: usize = 6;
 const DESTS: usize = 48;
 /// So few that the search for room wraps around often, and now and then finds none.
 const LISTS: usize = 14;
+/// Enough for a few of the small tables.
+const ROWS: usize = 40;
 
 /// A wanted table, and the services that are deleted on the way there.
 #[derive(Clone, Debug)]
@@ -52,7 +54,7 @@ fn dest() -> impl Strategy<Value = Dest> {
 }
 
 fn service() -> impl Strategy<Value = Service> {
-    let kind = prop::sample::select(Kind::ALL.to_vec());
+    let kind = prop::sample::select(vec![Kind::Rr, Kind::Wrr, Kind::Wlc, Kind::Sh, Kind::Lblc]);
     (0u8..6, kind, prop::collection::vec(dest(), 0..5), -1i32..2).prop_map(|(n, sched, mut dests, pos)| {
         let mut met = HashSet::new();
         dests.retain(|dest| met.insert(dest.addr));
@@ -109,6 +111,7 @@ fn update(memory: &mut Memory, step: &Step, now: u32) -> Result<(), Error> {
         services: memory.capacity(Area::Services),
         dests: memory.capacity(Area::Dests),
         lists: memory.capacity(Area::Lists),
+        tables: memory.capacity(Area::Tables),
     };
     let change =
         Change { image: &image, old: &old, new: &step.table, reborn: &reborn, now, capacity, net: &NoInterfaces };
@@ -121,7 +124,7 @@ fn update(memory: &mut Memory, step: &Step, now: u32) -> Result<(), Error> {
 }
 
 /// What must hold whenever no writer works.
-fn assert_settled(memory: &Memory, table: &Table) {
+fn assert_settled(memory: &Memory, wanted: &Table) {
     let image = Image::capture(memory).unwrap();
     assert_eq!(image.heads.prepared, image.heads.generation);
     let listed: HashSet<u32> = image.lists.iter().flatten().map(|entry| entry.dest).collect();
@@ -133,11 +136,17 @@ fn assert_settled(memory: &Memory, table: &Table) {
         assert_eq!(dest.u_threshold, entry.u_threshold);
         assert_eq!(memory.load::<ListEntry>(Area::Lists, dest.entry).unwrap(), *entry);
     }
-    assert_eq!(memory.index_len(), table.services.len());
-    let marks = table.services.iter().filter(|service| service.key.proto == 0).count() as u32;
+    let ids = image.order();
+    for id in &ids {
+        let key = image.services[*id as usize].key;
+        let service = wanted.services.iter().find(|service| service.key == key).unwrap();
+        assert_eq!(memory.table(image.slot(*id).unwrap()), table(service), "the table of {:?}", service.sched);
+    }
+    assert_eq!(memory.index_len(), wanted.services.len());
+    let marks = wanted.services.iter().filter(|service| service.key.proto == 0).count() as u32;
     assert_eq!(image.heads.mark_services, marks);
     let mut seen = image.table(&memory.sched(image.heads.services_used).unwrap()).unwrap();
-    let mut wanted = table.clone();
+    let mut wanted = wanted.clone();
     seen.services.sort_by_key(|service| (service.key.proto, service.key.addr.words()));
     wanted.services.sort_by_key(|service| (service.key.proto, service.key.addr.words()));
     assert_eq!(seen, wanted);
@@ -147,7 +156,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
     fn a_writer_killed_anywhere_leaves_the_old_table_or_the_new_one(steps in prop::collection::vec(step(), 1..16)) {
-        let mut memory = Memory::new(SERVICES, DESTS, LISTS);
+        let mut memory = Memory::new(SERVICES, DESTS, LISTS, ROWS);
         let mut now = 100;
         let mut table = Table::default();
         for (n, step) in steps.iter().enumerate() {
@@ -216,7 +225,7 @@ fn nothing() -> Step {
 
 #[test]
 fn a_deleted_destination_comes_back_with_its_record_while_it_is_remembered() {
-    let mut memory = Memory::new(SERVICES, DESTS, LISTS);
+    let mut memory = Memory::new(SERVICES, DESTS, LISTS, ROWS);
     update(&mut memory, &one_dest(1), 100).unwrap();
     memory.count(0, 7);
     update(&mut memory, &nothing(), 101).unwrap();
@@ -229,7 +238,7 @@ fn a_deleted_destination_comes_back_with_its_record_while_it_is_remembered() {
 
 #[test]
 fn a_destination_without_connections_is_forgotten_after_a_minute() {
-    let mut memory = Memory::new(SERVICES, DESTS, LISTS);
+    let mut memory = Memory::new(SERVICES, DESTS, LISTS, ROWS);
     update(&mut memory, &one_dest(1), 100).unwrap();
     update(&mut memory, &nothing(), 101).unwrap();
     let timeouts = Table { timeouts: Timeouts { tcp: 1, ..Timeouts::default() }, ..Table::default() };
@@ -239,7 +248,7 @@ fn a_destination_without_connections_is_forgotten_after_a_minute() {
 
 #[test]
 fn a_service_whose_scheduler_went_on_keeps_its_version_until_the_list_changes() {
-    let mut memory = Memory::new(SERVICES, DESTS, LISTS);
+    let mut memory = Memory::new(SERVICES, DESTS, LISTS, ROWS);
     update(&mut memory, &one_dest(1), 100).unwrap();
     let slot = *Image::capture(&memory).unwrap().slot(0).unwrap();
     memory.sched[0] = (slot.sched_version, SchedState { pos: 0, ..SchedState::START });
@@ -258,7 +267,7 @@ fn a_service_whose_scheduler_went_on_keeps_its_version_until_the_list_changes() 
 
 #[test]
 fn a_full_map_is_an_error_and_changes_nothing() {
-    let mut memory = Memory::new(1, 1, LISTS);
+    let mut memory = Memory::new(1, 1, LISTS, ROWS);
     update(&mut memory, &one_dest(1), 100).unwrap();
     let mut step = one_dest(1);
     let mut second = step.table.services[0].clone();

@@ -1,9 +1,22 @@
-//! Room for lists of destinations in the map `LISTS`: next-fit over what is in use.
+//! Room for lists of destinations in the map `LISTS`, and for tables in `TABLES`: next-fit over what is in use.
+//!
+//! A long list begins at the first entry of a block and has all blocks that it reaches into for itself, because what packets
+//! remember of a block's members is kept by block.
 //!
 //! Next-fit makes reuse of a freed extent as late as possible, so that no packet still reads it; only when the search wraps
 //! around can it happen soon, and then the planner asks for a grace period.
 
+use rvs_core::abi::BLOCK_ENTRIES;
 use std::ops::Range;
+
+/// The entries that a list of `count` takes.
+pub(crate) const fn span(count: u32) -> u32 {
+    if count > BLOCK_ENTRIES { count.next_multiple_of(BLOCK_ENTRIES) } else { count }
+}
+
+const fn aligned(at: u32, count: u32) -> u32 {
+    if count > BLOCK_ENTRIES { at.next_multiple_of(BLOCK_ENTRIES) } else { at }
+}
 
 /// Finds room for lists.
 #[derive(Debug)]
@@ -46,17 +59,26 @@ impl Extents {
         self.at = before;
     }
 
-    /// The first of `count` adjacent free entries; `None` when there are none.
+    /// The first of `count` adjacent free entries for a list; `None` when there are none.
     pub(crate) fn take(&mut self, count: u32) -> Option<u32> {
+        self.find(count, |at| aligned(at, count), span(count))
+    }
+
+    /// The first of `count` adjacent free rows for a table.
+    pub(crate) fn take_rows(&mut self, count: u32) -> Option<u32> {
+        self.find(count, |at| at, count)
+    }
+
+    fn find(&mut self, count: u32, begin: impl Fn(u32) -> u32, span: u32) -> Option<u32> {
         if count == 0 {
             return Some(0);
         }
         loop {
             let end = self.used.get(self.at).map_or(self.capacity, |range| range.start);
             let limit = if self.wrapped { end.min(self.start) } else { end };
-            if self.cursor.checked_add(count).is_some_and(|to| to <= limit) {
-                let first = self.cursor;
-                self.cursor += count;
+            let first = begin(self.cursor);
+            if first.checked_add(span).is_some_and(|to| to <= limit) {
+                self.cursor = first + span;
                 self.taken.push(first..self.cursor);
                 return Some(first);
             }
@@ -119,6 +141,25 @@ mod tests {
                 for at in first..first + size {
                     prop_assert!(!taken[at as usize], "entry {at} handed out twice");
                     taken[at as usize] = true;
+                }
+            }
+        }
+
+        #[test]
+        fn long_lists_have_their_blocks_for_themselves(
+            sizes in prop::collection::vec(1u32..100, 1..40),
+            cursor in 0u32..700,
+        ) {
+            let mut extents = Extents::new(640, cursor, std::iter::once(30..40));
+            let mut owner = [None; 20];
+            for (n, size) in sizes.into_iter().enumerate() {
+                let Some(first) = extents.take(size) else { continue };
+                prop_assert!(first + size <= 640);
+                if size > BLOCK_ENTRIES {
+                    prop_assert!(first.is_multiple_of(BLOCK_ENTRIES));
+                    owner[first as usize / 32..(first + size).div_ceil(32) as usize].fill(Some(n));
+                } else {
+                    prop_assert!(owner[first as usize / 32..(first + size).div_ceil(32) as usize].iter().all(Option::is_none));
                 }
             }
         }

@@ -25,6 +25,8 @@ pub(crate) struct Heads {
     pub(crate) dests_used: u32,
     /// Where to look for room in `LISTS`.
     pub(crate) lists_cursor: u32,
+    /// Where to look for room in `TABLES`.
+    pub(crate) tables_cursor: u32,
     /// Number of services by mark, as packets believe.
     pub(crate) mark_services: u32,
     /// Scheduler versions given out.
@@ -133,6 +135,7 @@ impl Image {
             services_used: control.services_used,
             dests_used: control.dests_used,
             lists_cursor: control.lists_cursor,
+            tables_cursor: control.tables_cursor,
             mark_services: control.mark_services,
             sched_versions: control.sched_versions,
             timeouts: control.timeouts,

@@ -3,7 +3,10 @@
 use super::image::present;
 use super::store::{Area, Store};
 use crate::Error;
-use rvs_core::abi::{self, Control, Dest, DestId, ListEntry, SchedState, Service, ServiceId, ServiceKey, ServiceSlot};
+use rvs_core::abi::{
+    self, Control, Dest, DestId, ListEntry, SchedState, Service, ServiceId, ServiceKey, ServiceSlot, TableRow,
+};
+use rvs_core::sched::Kind;
 use rvs_wire::{Addr, Be16};
 use std::collections::BTreeMap;
 use std::mem::offset_of;
@@ -16,22 +19,24 @@ pub(crate) struct Memory {
     services: Vec<u8>,
     lists: Vec<u8>,
     dests: Vec<u8>,
+    tables: Vec<u8>,
     index: BTreeMap<Vec<u8>, (ServiceKey, ServiceId)>,
     pub(crate) sched: Vec<(u32, SchedState)>,
     pub(crate) budget: usize,
 }
 
-/// A service as packets see it: settings, and destinations with what their list entry says.
-pub(crate) type Seen = BTreeMap<Vec<u8>, (ServiceSlot, Vec<(Addr, Be16, ListEntry)>)>;
+/// A service as packets see it: settings, destinations with what their list entry says, and its scheduler's table.
+pub(crate) type Seen = BTreeMap<Vec<u8>, (ServiceSlot, Vec<(Addr, Be16, ListEntry)>, Vec<TableRow>)>;
 
 impl Memory {
     /// Empty maps with room for so many records.
-    pub(crate) fn new(services: usize, dests: usize, lists: usize) -> Self {
+    pub(crate) fn new(services: usize, dests: usize, lists: usize, rows: usize) -> Self {
         let mut memory = Self {
             control: vec![0; size_of::<Control>()],
             services: vec![0; services * size_of::<Service>()],
             lists: vec![0; lists * size_of::<ListEntry>()],
             dests: vec![0; dests * size_of::<Dest>()],
+            tables: vec![0; rows * size_of::<TableRow>()],
             index: BTreeMap::new(),
             sched: vec![(0, SchedState::START); services],
             budget: usize::MAX,
@@ -49,6 +54,7 @@ impl Memory {
             Area::Services => (&self.services, size_of::<Service>()),
             Area::Lists => (&self.lists, size_of::<ListEntry>()),
             Area::Dests => (&self.dests, size_of::<Dest>()),
+            Area::Tables => (&self.tables, size_of::<TableRow>()),
         }
     }
 
@@ -78,12 +84,20 @@ impl Memory {
                 // Which record it has, and what it was set to by which generation, is no part of the configuration.
                 (dest.addr, dest.port, ListEntry { dest: 0, ..entry })
             });
-            let settings = ServiceSlot { generation: 0, first: 0, sched_version: 0, order: 0, ..*slot };
-            seen.insert(bytes.clone(), (settings, dests.collect()));
+            let settings =
+                ServiceSlot { generation: 0, first: 0, sched_version: 0, order: 0, table: 0, attached: 0, ..*slot };
+            seen.insert(bytes.clone(), (settings, dests.collect(), self.table(slot)));
         }
         let slots = &control.timeouts;
         let active = abi::active(slots.map(|slot| slot.generation), generation).unwrap();
         (seen, [slots[active].tcp[1], slots[active].tcp[4], slots[active].udp])
+    }
+
+    /// The table of a service's scheduler.
+    pub(crate) fn table(&self, slot: &ServiceSlot) -> Vec<TableRow> {
+        let places = Kind::from_raw(slot.sched).map_or(0, Kind::table_len);
+        let rows = places.div_ceil(abi::ROW_PLACES) as u32;
+        (slot.table..slot.table + rows).map(|row| self.load(Area::Tables, row).unwrap()).collect()
     }
 
     /// The states of all destination records.
@@ -121,6 +135,7 @@ impl Store for Memory {
                 Area::Services => &mut self.services,
                 Area::Lists => &mut self.lists,
                 Area::Dests => &mut self.dests,
+                Area::Tables => &mut self.tables,
             };
             let at = index as usize * size + offset + 4 * i;
             to[at..at + 4].copy_from_slice(word);

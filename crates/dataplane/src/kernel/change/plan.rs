@@ -1,11 +1,13 @@
 //! From the table that is to the table that shall be: the writes that prepare the next generation where no packet sees it.
 
-use super::extents::Extents;
+use super::extents::{self, Extents};
 use super::image::{ENGINE_SIP, Image, states};
 use super::store::Write;
 use rvs_core::abi::{
-    self, Control, DestId, DestState, Forward, ListEntry, Service as Record, ServiceId, ServiceKey, ServiceSlot,
+    self, Control, DestId, DestState, Forward, ListEntry, NO_PLACE, ROW_PLACES, Service as Record, ServiceId,
+    ServiceKey, ServiceSlot, TableRow,
 };
+use rvs_core::sched::{Kind, mh};
 use rvs_intent::{Dest, Engine, LocalNet, Service, Table};
 use rvs_wire::{Addr, Be16, Family};
 use std::collections::{HashMap, HashSet};
@@ -28,6 +30,8 @@ pub(crate) struct Capacity {
     pub(crate) dests: u32,
     /// List entries.
     pub(crate) lists: u32,
+    /// Rows of tables.
+    pub(crate) tables: u32,
 }
 
 /// A change to plan.
@@ -78,6 +82,7 @@ struct Planner<'a> {
     free_services: std::vec::IntoIter<(ServiceId, bool)>,
     free_dests: std::vec::IntoIter<DestId>,
     extents: Extents,
+    tables: Extents,
     /// Destinations that this plan takes back from the trash.
     returned: HashSet<DestId>,
     plan: Plan,
@@ -105,8 +110,9 @@ impl<'a> Planner<'a> {
             .filter(|(id, _)| gone(id) && referred.contains(id))
             .map(|(id, record)| (record.key, id))
             .collect();
-        let extents = image.services.iter().flat_map(|record| record.slots);
-        let extents = extents.filter(|slot| slot.generation != 0).map(|slot| slot.first..slot.first + slot.count);
+        let slots = || image.services.iter().flat_map(|record| record.slots).filter(|slot| slot.generation != 0);
+        let lists = slots().map(|slot| slot.first..slot.first + extents::span(slot.count));
+        let tables = slots().map(|slot| slot.table..slot.table + rows(Kind::from_raw(slot.sched)));
         let orders = image.services.iter().flat_map(|record| record.slots).map(|slot| slot.order);
         Self {
             change,
@@ -116,7 +122,8 @@ impl<'a> Planner<'a> {
             dests,
             free_services: free_services(change, &referred).into_iter(),
             free_dests: free_dests(change).into_iter(),
-            extents: Extents::new(change.capacity.lists, image.heads.lists_cursor, extents),
+            extents: Extents::new(change.capacity.lists, image.heads.lists_cursor, lists),
+            tables: Extents::new(change.capacity.tables, image.heads.tables_cursor, tables),
             returned: HashSet::new(),
             plan: Plan::default(),
             order: orders.max().unwrap_or(0),
@@ -158,13 +165,14 @@ impl<'a> Planner<'a> {
         let marks = self.change.new.services.iter().filter(|service| service.key.proto == 0).count() as u32;
         let prepare = &mut self.plan.prepare;
         prepare.push(Write::Begin);
-        if self.rushed || self.extents.wrapped() {
+        if self.rushed || self.extents.wrapped() || self.tables.wrapped() {
             prepare.push(Write::Grace);
         }
         for (offset, was, is) in [
             (offset_of!(Control, services_used), heads.services_used, self.services_used),
             (offset_of!(Control, dests_used), heads.dests_used, self.dests_used),
             (offset_of!(Control, lists_cursor), heads.lists_cursor, self.extents.cursor()),
+            (offset_of!(Control, tables_cursor), heads.tables_cursor, self.tables.cursor()),
             (offset_of!(Control, sched_versions), heads.sched_versions, self.sched_versions),
             // Too many only costs packets a look-up; too few would hide a service. Settling makes it exact.
             (offset_of!(Control, mark_services), heads.mark_services, heads.mark_services.max(marks)),
@@ -199,7 +207,12 @@ impl<'a> Planner<'a> {
         let (sched_version, sched_start) =
             if goes_on { (slot.sched_version, slot.sched_start) } else { (self.sched_version(), service.sched_state) };
         let order = if reborn { self.next_order() } else { slot.order };
-        self.slot(id, ServiceSlot { first, count, sched_version, sched_start, order, ..self.settings(service) });
+        let same_scheduler = was.sched == service.sched;
+        let table = if same_list && same_scheduler { slot.table } else { self.write_table(service)? };
+        let attached = if same_scheduler && !reborn { slot.attached } else { sched_version };
+        let value =
+            ServiceSlot { first, count, sched_version, sched_start, order, table, attached, ..self.settings(service) };
+        self.slot(id, value);
         Ok(())
     }
 
@@ -209,7 +222,10 @@ impl<'a> Planner<'a> {
         let list = self.list(id, &service.dests)?;
         let (first, count) = self.write_list(list)?;
         let (sched_version, sched_start) = (self.sched_version(), service.sched_state);
-        self.slot(id, ServiceSlot { first, count, sched_version, sched_start, order, ..self.settings(service) });
+        let (table, attached) = (self.write_table(service)?, sched_version);
+        let value =
+            ServiceSlot { first, count, sched_version, sched_start, order, table, attached, ..self.settings(service) };
+        self.slot(id, value);
         self.push(Write::Index(service.key, id));
         Ok(())
     }
@@ -310,6 +326,21 @@ impl<'a> Planner<'a> {
         Ok((first, count))
     }
 
+    /// The table of a service's scheduler, if it has one; its first row.
+    fn write_table(&mut self, service: &Service) -> Result<u32, Full> {
+        let count = rows(Some(service.sched));
+        if count == 0 {
+            return Ok(0);
+        }
+        let full = || {
+            let (name, rows) = (service.sched.name(), self.change.capacity.tables);
+            Full(format!("no room for the table of a service with the scheduler {name} in {rows} rows of tables"))
+        };
+        let first = self.tables.take_rows(count).ok_or_else(full)?;
+        self.push(Write::Table(first, table(service)));
+        Ok(first)
+    }
+
     fn timeouts(&mut self) {
         let wanted = self.change.new.timeouts;
         if wanted == self.change.old.timeouts {
@@ -324,6 +355,26 @@ impl<'a> Planner<'a> {
         let active = abi::active(heads.timeouts.map(|slot| slot.generation), heads.generation);
         self.push(Write::Timeouts(active.map_or(0, |active| 1 - active), timeouts));
     }
+}
+
+/// Rows that the table of a scheduler takes.
+fn rows(kind: Option<Kind>) -> u32 {
+    kind.map_or(0, Kind::table_len).div_ceil(ROW_PLACES) as u32
+}
+
+/// The table of a service's scheduler.
+pub(crate) fn table(service: &Service) -> Vec<TableRow> {
+    let one =
+        |dest: &Dest| (dest.weight, mh::Claimant { addr: dest.addr, port: dest.port, last_weight: dest.last_weight });
+    let mut places = vec![NO_PLACE; service.sched.table_len()];
+    let mut claims = vec![mh::Claim::default(); service.dests.len()];
+    service.sched.fill_table(service.dests.iter().map(one), &mut claims, &mut places);
+    let row = |chunk: &[u16]| {
+        let mut row = TableRow { places: [NO_PLACE; ROW_PLACES] };
+        row.places[..chunk.len()].copy_from_slice(chunk);
+        row
+    };
+    places.chunks(ROW_PLACES).map(row).collect()
 }
 
 fn entry(id: DestId, dest: &Dest, local: bool) -> ListEntry {

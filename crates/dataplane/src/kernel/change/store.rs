@@ -5,7 +5,8 @@
 
 use crate::Error;
 use rvs_core::abi::{
-    Control, Dest, DestId, DestState, ListEntry, SchedState, Service, ServiceId, ServiceKey, ServiceSlot, Timeouts,
+    Control, Dest, DestId, DestState, ListEntry, SchedState, Service, ServiceId, ServiceKey, ServiceSlot, TableRow,
+    Timeouts,
 };
 use rvs_wire::{Addr, Be16};
 use std::mem::offset_of;
@@ -22,6 +23,8 @@ pub(crate) enum Area {
     Lists,
     /// `DESTS`.
     Dests,
+    /// `TABLES`.
+    Tables,
 }
 
 /// Access to the maps. Indexes and offsets come from records that a dead writer may have left, so all are checked.
@@ -84,6 +87,8 @@ pub(crate) enum Write {
     ClearSlot(ServiceId, usize),
     /// Part of `LISTS`.
     List(u32, Vec<ListEntry>),
+    /// Rows of `TABLES`.
+    Table(u32, Vec<TableRow>),
     /// Takes a free destination record for a new use.
     TakeDest { id: DestId, addr: Addr, port: Be16, family: u8, service: ServiceId, serial: u32 },
     /// Whether a destination takes packets; with the second in which it was deleted.
@@ -143,6 +148,9 @@ pub(crate) fn perform(store: &mut impl Store, write: &Write) -> Result<(), Error
         Write::RestartDest(id) => store.restart_dest(*id),
         Write::List(first, entries) => {
             (*first..).zip(entries).try_for_each(|(at, entry)| store.store(Area::Lists, at, 0, entry.as_bytes()))
+        }
+        Write::Table(first, rows) => {
+            (*first..).zip(rows).try_for_each(|(at, row)| store.store(Area::Tables, at, 0, row.as_bytes()))
         }
         Write::TakeService { .. } | Write::Service(..) | Write::Slot(..) | Write::ClearSlot(..) => {
             service(store, write)
