@@ -7,6 +7,7 @@ pub mod cli;
 pub mod commands;
 pub mod ipvsadm;
 pub mod mark;
+pub mod pause;
 pub mod personality;
 pub mod report;
 pub mod scripts;

@@ -1,7 +1,7 @@
 //! The recorded host, as far as ipvsadm sees it.
 
 use crate::recording::Entry;
-use rvs_app::world::{Open, World};
+use rvs_app::world::{Open, Woken, World};
 use rvs_config::names::{FixedNames, Services};
 use rvs_core::abi::ServiceKey;
 use rvs_dataplane::model::Model;
@@ -109,7 +109,15 @@ impl Host {
         open: &mut Open<'_>,
     ) -> Entry {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let world = &mut World { stdin: &mut stdin.as_bytes(), out: &mut out, err: &mut err, names: &self.names, open };
+        let world = &mut World {
+            stdin: &mut stdin.as_bytes(),
+            stdin_name: None,
+            out: &mut out,
+            err: &mut err,
+            names: &self.names,
+            open,
+            pause: &mut |_| Woken::Interrupted,
+        };
         let status = tool(args, world);
         let text = |bytes| String::from_utf8(bytes).expect("all output is text");
         Entry { line: 0, command: String::new(), out: text(out), err: text(err), status }

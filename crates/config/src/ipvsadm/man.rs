@@ -18,6 +18,7 @@ pub fn man_page() -> String {
         (Section::Service, "VIRTUAL SERVICE"),
         (Section::Options, "OPTIONS"),
         (Section::Daemon, "DAEMON OPTIONS"),
+        (Section::Additions, "ADDITIONS OF RVS"),
     ] {
         page += &format!(".SH {title}\n");
         for opt in OPTIONS.iter().filter(|opt| opt.section == section) {

@@ -40,7 +40,7 @@ use maps::Maps;
 use place::{How, Place, net_namespace};
 use rvs_core::abi::{MarkRule, ServiceKey};
 use rvs_core::verdict::Reason;
-use rvs_intent::{Connection, Edit, Listing};
+use rvs_intent::{Connection, Edit, Listing, Table};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -274,6 +274,11 @@ impl Dataplane for Director {
         let _lock = self.home.lock(How::Exclusive)?;
         let home = &self.home;
         update::update(&mut self.maps, edits, |marks| detour::fit(home, marks))
+    }
+
+    fn preview(&mut self, edits: &[Edit]) -> Result<Table, UpdateError> {
+        let _lock = self.home.lock(How::Shared)?;
+        update::preview(&self.maps, edits)
     }
 
     fn listing(&mut self) -> Result<Listing, Error> {

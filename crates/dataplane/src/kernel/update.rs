@@ -62,6 +62,14 @@ fn marks(table: &Table) -> BTreeSet<(Family, u32)> {
     keys.filter_map(|key| Some((Family::from_raw(key.family)?, key.addr.last().raw()))).collect()
 }
 
+/// The table as it would be after the edits.
+pub(crate) fn preview(maps: &Maps, edits: &[Edit]) -> Result<Table, UpdateError> {
+    let image = Image::capture(maps)?;
+    let old = image.table(&maps.sched(image.heads.services_used)?)?;
+    let (services, _) = maps.sizes();
+    Ok(edited(&old, edits, &Router::new()?, services)?.0)
+}
+
 /// Zeroes the counters of a service and its destinations, or of all.
 pub(crate) fn zero(maps: &mut Maps, service: Option<ServiceKey>) -> Result<(), UpdateError> {
     let image = settled(maps, boot_second())?;
