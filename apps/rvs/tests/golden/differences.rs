@@ -10,8 +10,6 @@ const MISSING_SCHEDULERS: [&str; 5] = ["lblc", "lblcr", "dh", "sh", "mh"];
 pub(crate) enum Reason {
     /// A scheduler that is not there yet.
     Scheduler,
-    /// Connection synchronisation is not there yet.
-    Sync,
     /// IPVS lists unsorted services in the order of a hash table that depends on a kernel address.
     HashOrder,
     /// `-R` takes effect as a whole or not at all, and skips comments and empty lines.
@@ -20,13 +18,12 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Scheduler, Self::Sync, Self::HashOrder, Self::AtomicRestore];
+    pub(crate) const ALL: [Self; 3] = [Self::Scheduler, Self::HashOrder, Self::AtomicRestore];
 
     /// As in the list of differences and in the documentation.
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Scheduler => "scheduler",
-            Self::Sync => "sync",
             Self::HashOrder => "hash-order",
             Self::AtomicRestore => "atomic-restore",
         }
@@ -37,7 +34,6 @@ impl Reason {
 pub(crate) fn explain(recorded: &Entry, ours: &Entry) -> Option<Reason> {
     [
         (Reason::Scheduler, for_scheduler as fn(&Entry, &Entry) -> bool),
-        (Reason::Sync, for_sync),
         (Reason::HashOrder, for_hash_order),
         (Reason::AtomicRestore, for_atomic_restore),
     ]
@@ -95,24 +91,6 @@ fn is_server(line: &str) -> bool {
 /// The original saves a mark from 2147483648 on as a negative number, which nobody can restore.
 pub(crate) fn restorable(saved: &str) -> String {
     saved.lines().filter(|line| !line.contains(" -f -")).map(|line| format!("{line}\n")).collect()
-}
-
-/// Daemons cannot be started, so none runs.
-fn for_sync(recorded: &Entry, ours: &Entry) -> bool {
-    let ours = (ours.out.as_str(), ours.err.as_str(), ours.status);
-    let command = recorded.command.as_str();
-    if command.contains("--start-daemon") {
-        ours == ("", "Connection synchronisation is not supported by this version of RVS\n", 255)
-    } else if command.contains("--stop-daemon") {
-        ours == ("", "No daemon is running\n", 255)
-    } else if command == "ipvsadm -L --daemon" {
-        ours == ("", "", 0)
-    } else {
-        // What IPVS refuses beside a running daemon.
-        command == "ipvsadm -a -t 10.0.1.10:80 -r [fd00:2::11]:80 -i"
-            && recorded.err.starts_with("Invalid operation")
-            && ours == ("", "", 0)
-    }
 }
 
 fn for_hash_order(recorded: &Entry, ours: &Entry) -> bool {

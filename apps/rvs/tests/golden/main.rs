@@ -5,7 +5,9 @@
 
 mod arbitrary;
 mod differences;
+mod figures;
 mod largenum;
+mod live;
 mod recording;
 mod world;
 
