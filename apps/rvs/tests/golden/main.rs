@@ -3,12 +3,15 @@
 //! What differs on purpose is listed in `tests/golden/differences.txt`, line by line and with its reason; the list is exact:
 //! a new difference fails, and so does one that has gone. `docs/compat.md` explains the reasons.
 
+mod additions;
 mod arbitrary;
 mod differences;
 mod figures;
 mod largenum;
 mod live;
 mod recording;
+mod round_trip;
+mod third_parties;
 mod world;
 
 use differences::Reason;

@@ -76,6 +76,8 @@ impl Dataplane for Kernel {
 pub(crate) struct Host {
     kernel: Kernel,
     names: FixedNames,
+    /// The file that standard input is said to be.
+    pub(crate) stdin_name: Option<String>,
     /// How many pauses a command has before somebody presses Ctrl-C.
     patience: Cell<u32>,
 }
@@ -118,7 +120,7 @@ impl Host {
             hosts: vec![("localhost".to_owned(), Ipv4Addr::LOCALHOST)],
             services: Services::parse(SERVICES),
         };
-        Self { kernel: Kernel(Rc::new(RefCell::new(model)), Rc::default()), names, patience: Cell::new(0) }
+        Self { kernel: Kernel(Rc::new(RefCell::new(model)), Rc::default()), names, stdin_name: None, patience: Cell::new(0) }
     }
 
     /// The table as it is.
@@ -156,6 +158,11 @@ impl Host {
         self.call(rvs_app::ipvsadm::run, &words(args), stdin, &mut |_| Ok(Box::new(self.kernel.clone())))
     }
 
+    /// Runs `ipvsadm-save`.
+    pub(crate) fn save(&self, args: &[&str]) -> Entry {
+        self.call(rvs_app::scripts::save, &words(args), "", &mut |_| Ok(Box::new(self.kernel.clone())))
+    }
+
     /// Runs `ipvsadm-restore`.
     pub(crate) fn restore(&self, stdin: &str) -> Entry {
         self.call(rvs_app::scripts::restore, &[], stdin, &mut |_| Ok(Box::new(self.kernel.clone())))
@@ -176,7 +183,7 @@ impl Host {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let world = &mut World {
             stdin: &mut stdin.as_bytes(),
-            stdin_name: None,
+            stdin_name: self.stdin_name.clone(),
             out: &mut out,
             err: &mut err,
             names: &self.names,
