@@ -317,7 +317,7 @@ pub type Row = (Class, &'static str, &'static str);
 #[rustfmt::skip]
 pub const RULES: &[Row] = &[
     //                                             AEDCaedLZSRsSSdDP
-    (Class::Numeric,        "numeric",            "xxxxxxx.x.xxxx..."),
+    (Class::Numeric,        "numeric",            "xxxxxxx.x.xxxxxxx"),
     (Class::Connection,     "connection",         "xxxxxxx1xxxxxxxxx"),
     (Class::Service,        "service-address",    "+++x+++1.xxxxxx++"),
     (Class::Scheduler,      "scheduler",          "..xxxxxxxxxxxxxxx"),
