@@ -5,8 +5,8 @@
 use crate::{Dataplane, Error, UpdateError};
 use rvs_core::abi::{Counters, ServiceKey};
 use rvs_intent::{
-    Capabilities, Connection, Daemon, DaemonRole, Dest, Edit, ListedDest, ListedService, Listing, LocalNet, NoInterfaces,
-    Rates, Refusal, Rules, Service, Table,
+    Capabilities, Connection, Daemon, DaemonRole, Dest, Edit, ListedDest, ListedService, Listing, LocalNet,
+    NoInterfaces, Rates, Refusal, Rules, Service, Table,
 };
 use rvs_wire::{Addr, Be16};
 use std::net::IpAddr;

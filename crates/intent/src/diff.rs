@@ -158,8 +158,7 @@ mod tests {
                 Change::RemoveDest(..) => "-dest",
             })
             .collect();
-        let expected =
-            ["timeouts", "service", "-dest", "dest", "+dest", "-dest", "-service", "+service", "+dest"];
+        let expected = ["timeouts", "service", "-dest", "dest", "+dest", "-dest", "-service", "+service", "+dest"];
         assert_eq!(names, expected);
     }
 

@@ -45,26 +45,24 @@ impl Left {
 
 /// `--drain`: sets the weight to 0 and waits until no connection may carry anything any more.
 pub(super) fn drain(world: &mut World<'_>, target: &Target, limit: Option<u32>, as_json: bool) -> i32 {
-    with_dataplane(world, Access::Existing, |dataplane, world| {
-        match drained(dataplane, target, limit, world) {
-            Ok((end, left, weight, waited)) => {
-                let status = match end {
-                    End::Drained => 0,
-                    End::TimeUp => LEFT,
-                    End::Interrupted => INTERRUPTED,
-                };
-                let text = if as_json {
-                    report::json(&drain_report(target, end, left, weight, waited))
-                } else {
-                    sentence(target, end, left, weight, waited)
-                };
-                match world.print(&text) {
-                    0 => status,
-                    failed => failed,
-                }
+    with_dataplane(world, Access::Existing, |dataplane, world| match drained(dataplane, target, limit, world) {
+        Ok((end, left, weight, waited)) => {
+            let status = match end {
+                End::Drained => 0,
+                End::TimeUp => LEFT,
+                End::Interrupted => INTERRUPTED,
+            };
+            let text = if as_json {
+                report::json(&drain_report(target, end, left, weight, waited))
+            } else {
+                sentence(target, end, left, weight, waited)
+            };
+            match world.print(&text) {
+                0 => status,
+                failed => failed,
             }
-            Err(status) => status,
         }
+        Err(status) => status,
     })
 }
 

@@ -17,9 +17,8 @@ const INCOMPARABLE: &str = "cannot compare";
 /// `--dry-run` of a single change.
 pub(super) fn edit(world: &mut World<'_>, edit: &Edit, json: bool) -> i32 {
     with_dataplane(world, Access::Existing, |dataplane, world| {
-        let refused = |_: usize, refusal: &Refusal, world: &mut World<'_>| {
-            world.fail(REFUSED, &messages::refusal(edit, refusal))
-        };
+        let refused =
+            |_: usize, refusal: &Refusal, world: &mut World<'_>| world.fail(REFUSED, &messages::refusal(edit, refusal));
         match changed(dataplane, std::slice::from_ref(edit), json, world, refused) {
             Ok((text, _)) => world.print(&text),
             Err(status) => status,

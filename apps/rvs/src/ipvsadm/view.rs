@@ -29,21 +29,22 @@ fn watch(world: &mut World<'_>, request: &ListRequest, interval: Duration) -> i3
     let mut between = "";
     loop {
         let mut read_on = true;
-        let status = with_dataplane(world, Access::Existing, |dataplane, world| match text(dataplane, request, world) {
-            Ok(Some(text)) => {
-                let written = write!(world.out, "{clear}{between}{text}").and_then(|()| world.out.flush());
-                match written {
-                    Ok(()) => 0,
-                    Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                        read_on = false;
-                        0
+        let status =
+            with_dataplane(world, Access::Existing, |dataplane, world| match text(dataplane, request, world) {
+                Ok(Some(text)) => {
+                    let written = write!(world.out, "{clear}{between}{text}").and_then(|()| world.out.flush());
+                    match written {
+                        Ok(()) => 0,
+                        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                            read_on = false;
+                            0
+                        }
+                        Err(error) => world.fail(NOT_LISTED, &format!("cannot write the output: {error}")),
                     }
-                    Err(error) => world.fail(NOT_LISTED, &format!("cannot write the output: {error}")),
                 }
-            }
-            Ok(None) => world.fail(NOT_LISTED, messages::NO_SERVICE),
-            Err(error) => world.fail(NOT_LISTED, &error.to_string()),
-        });
+                Ok(None) => world.fail(NOT_LISTED, messages::NO_SERVICE),
+                Err(error) => world.fail(NOT_LISTED, &error.to_string()),
+            });
         if status != 0 || !read_on || (world.pause)(interval) == Woken::Interrupted {
             return status;
         }

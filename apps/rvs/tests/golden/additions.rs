@@ -46,7 +46,10 @@ fn a_table_as_json() {
     assert_eq!((&document["version"], &document["kind"]), (&json!(1), &json!("services")));
     let [http, mark] = document["services"].as_array().expect("services").as_slice() else { panic!("{document}") };
     assert_eq!(mark["mark"], json!(7));
-    assert_eq!((&mark["protocol"], &mark["family"], &mark["persistent"]), (&json!("fwmark"), &json!("ipv6"), &Value::Null));
+    assert_eq!(
+        (&mark["protocol"], &mark["family"], &mark["persistent"]),
+        (&json!("fwmark"), &json!("ipv6"), &Value::Null)
+    );
     assert_eq!(mark["destinations"][0]["tunnel"], json!({ "type": "gue", "port": 6080, "checksum": "own" }));
     assert_eq!((&http["protocol"], &http["address"], &http["port"]), (&json!("tcp"), &json!("10.0.1.10"), &json!(80)));
     assert_eq!(http["persistent"], json!({ "timeout_seconds": 60, "netmask": null }));
@@ -85,7 +88,10 @@ fn the_other_listings_as_json() {
     assert_eq!(host.line("-D -f 7 -6").err, "");
     assert_eq!(host.line("--start-daemon master --syncid 3").err, "");
     let daemon = &json(&host, "-L --daemon --json")["daemons"][0];
-    assert_eq!((&daemon["role"], &daemon["syncid"], &daemon["group"]), (&json!("master"), &json!(3), &json!("224.0.0.81")));
+    assert_eq!(
+        (&daemon["role"], &daemon["syncid"], &daemon["group"]),
+        (&json!("master"), &json!(3), &json!("224.0.0.81"))
+    );
 }
 
 #[test]
@@ -118,10 +124,7 @@ fn a_dry_run_shows_changes_and_connections_and_makes_none() {
 0 added, 1 changed, 0 removed; 0 live connections would lose their server
 ",
         ),
-        (
-            "--dry-run -A -t 10.0.1.10:81",
-            "",
-        ),
+        ("--dry-run -A -t 10.0.1.10:81", ""),
     ] {
         let ours = host.line(line);
         if shown.is_empty() {

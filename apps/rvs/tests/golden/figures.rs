@@ -83,7 +83,9 @@ impl Figures {
         let &[conns, in_pkts, out_pkts, in_bytes, out_bytes] = numbers else { return };
         match self.columns {
             Columns::Stats => *counters = Counters { conns, in_pkts, out_pkts, in_bytes, out_bytes },
-            _ => *rates = Rates { cps: conns, in_pps: in_pkts, out_pps: out_pkts, in_bps: in_bytes, out_bps: out_bytes },
+            _ => {
+                *rates = Rates { cps: conns, in_pps: in_pkts, out_pps: out_pkts, in_bps: in_bytes, out_bps: out_bytes }
+            }
         }
     }
 }

@@ -120,7 +120,12 @@ impl Host {
             hosts: vec![("localhost".to_owned(), Ipv4Addr::LOCALHOST)],
             services: Services::parse(SERVICES),
         };
-        Self { kernel: Kernel(Rc::new(RefCell::new(model)), Rc::default()), names, stdin_name: None, patience: Cell::new(0) }
+        Self {
+            kernel: Kernel(Rc::new(RefCell::new(model)), Rc::default()),
+            names,
+            stdin_name: None,
+            patience: Cell::new(0),
+        }
     }
 
     /// The table as it is.

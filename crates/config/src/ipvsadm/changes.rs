@@ -36,13 +36,9 @@ pub fn explained(changes: &[Change], listing: &Listing) -> Vec<Explained> {
 fn explain(change: &Change, listing: &Listing) -> Explained {
     let writer = Writer::EXACT;
     let (kind, what, before, after) = match change {
-        Change::Timeouts { old, new } => {
-            ("edit", "timeouts", Some(save::timeouts(old)), Some(save::timeouts(new)))
-        }
+        Change::Timeouts { old, new } => ("edit", "timeouts", Some(save::timeouts(old)), Some(save::timeouts(new))),
         Change::AddService(service) => ("add", "service", None, Some(format!("-A {}", writer.service(service)))),
-        Change::RemoveService(service) => {
-            ("remove", "service", Some(format!("-A {}", writer.service(service))), None)
-        }
+        Change::RemoveService(service) => ("remove", "service", Some(format!("-A {}", writer.service(service))), None),
         Change::EditService { old, new } => {
             let rule = |service| Some(format!("-A {}", writer.service(service)));
             ("edit", "service", rule(old), rule(new))

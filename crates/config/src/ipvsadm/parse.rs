@@ -4,9 +4,9 @@
 
 use super::checks::{check_additions, check_command, check_list, check_tunnel};
 use super::draft::Draft;
-use super::{number, save};
 use super::popt::{Token, Tokens};
 use super::table::{Class, Command, Id};
+use super::{number, save};
 use crate::names::Names;
 use rvs_core::abi::{Forward, ServiceKey, flags};
 use rvs_intent::{Daemon, DaemonRole, Dest, Edit, ServiceSettings, Timeouts};
@@ -292,9 +292,7 @@ fn action(command: Command, argument: Argument, draft: Draft) -> Result<Action, 
         }
         Command::List => Action::List(list_request(&draft)?),
         Command::Zero => Action::Zero(draft.given.has(Class::Service).then_some(key)),
-        Command::Save => {
-            Action::Save { numeric: draft.given.has(Class::Numeric), full: draft.given.has(Class::Full) }
-        }
+        Command::Save => Action::Save { numeric: draft.given.has(Class::Numeric), full: draft.given.has(Class::Full) },
         Command::Restore => Action::Restore,
         Command::StartDaemon => Action::StartDaemon(Daemon { role: argument.role, ..draft.daemon }),
         Command::StopDaemon => Action::StopDaemon(argument.role),

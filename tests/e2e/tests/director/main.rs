@@ -13,7 +13,10 @@ mod life;
 mod limits;
 mod neighbours;
 mod persist;
+mod replay;
+mod retire;
 mod rewrite;
+mod scale;
 mod spread;
 mod status;
 

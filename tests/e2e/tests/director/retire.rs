@@ -1,0 +1,104 @@
+//! Taking real servers out of service under live connections: dry runs, drains, and what is printed meanwhile.
+
+use crate::vip;
+use anyhow::{Context as _, Result};
+use lab::wait::secs;
+use lab::{Topology, echo, eventually, start};
+use std::io::{Read as _, Write as _};
+
+#[test]
+fn a_dry_run_counts_live_connections_and_touches_none() -> Result<()> {
+    let Some(lab) = start(Topology::nat().servers(2))? else { return Ok(()) };
+    let at = vip(echo::PORT);
+    lab.serve("-t", at, "-s rr", echo::PORT, &[1, 1])?;
+    let mut greeted = lab.greet(at)?;
+    let before = lab.ipvsadm("-S -n --full")?;
+    let shown = lab.ipvsadm(&format!("-d -t {at} -r 10.0.2.12:7 --dry-run"))?;
+    assert_eq!(
+        shown,
+        format!(
+            "- -a -t {at} -r 10.0.2.12:7 -m -w 1  # 1 active, 0 inactive\n\
+             0 added, 0 changed, 1 removed; 1 live connection would lose its server\n"
+        )
+    );
+    let file = lab.dir().join("rules");
+    std::fs::write(&file, before.replace("-w 1", "-w 2"))?;
+    let differs = lab.try_ipvsadm(&format!("--diff {}", file.display()))?;
+    assert_eq!(differs.status, 1, "{differs}");
+    assert!(differs.stdout.ends_with("0 added, 2 changed, 0 removed; 0 live connections would lose their server\n"));
+    assert_eq!(lab.ipvsadm("-S -n --full")?, before);
+    greeted.stream.write_all(b"x")?;
+    greeted.stream.read_exact(&mut [0])?;
+    Ok(())
+}
+
+#[test]
+fn a_drain_lets_connections_end_and_takes_no_new_ones() -> Result<()> {
+    let Some(lab) = start(Topology::nat().servers(2))? else { return Ok(()) };
+    let at = vip(echo::PORT);
+    lab.serve("-t", at, "-s rr", echo::PORT, &[1, 1])?;
+    let greeted = lab.greet(at)?;
+    assert_eq!(greeted.name, "rs2");
+    let left = lab.try_ipvsadm(&format!("--drain=1 -t {at} -r 10.0.2.12:7 --json"))?;
+    assert_eq!(left.status, 1, "{left}");
+    let report: serde_json::Value = serde_json::from_str(&left.stdout)?;
+    assert_eq!((report["end"].as_str(), report["active"].as_u64()), (Some("time_up"), Some(1)), "{left}");
+    let drain = lab.tool("ipvsadm")?.args(&format!("--drain -t {at} -r 10.0.2.12:7")).begin()?;
+    // It is at it, and the weight is 0 all the while.
+    assert_eq!(lab.sequence_tcp(at, 3)?, "1 1 1");
+    greeted.bye()?;
+    let drained = drain.wait()?;
+    assert_eq!((drained.status, drained.stdout.contains(": drained after ")), (0, true), "{drained}");
+    Ok(())
+}
+
+#[test]
+fn a_drain_that_is_interrupted_says_what_is_left() -> Result<()> {
+    let Some(lab) = start(Topology::nat().servers(2))? else { return Ok(()) };
+    let at = vip(echo::PORT);
+    lab.serve("-t", at, "-s rr", echo::PORT, &[1, 3])?;
+    let _greeted = lab.greet(at)?;
+    let log = lab.dir().join("drain.log");
+    let drain = lab.tool("ipvsadm")?.args(&format!("--drain -t {at} -r 10.0.2.12:7")).serve(&log)?;
+    eventually(secs(30), || {
+        let table = lab.table()?;
+        let drained = table[0].dests.iter().any(|dest| dest.weight == 0);
+        drained.then_some(()).context("the weight is not 0 yet")
+    })?;
+    // Signals are heard from its first wait on, which has begun once the kernel shows that it catches them.
+    let pid = drain.pid().context("it has ended already")?;
+    eventually(secs(30), || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).context("no SigCgt")?;
+        (u64::from_str_radix(caught, 16)? & 2 != 0).then_some(()).context("Ctrl-C is not caught yet")
+    })?;
+    assert_eq!(drain.stop(nix::sys::signal::Signal::SIGINT)?, 130);
+    let text = std::fs::read_to_string(&log)?;
+    assert!(text.contains("interrupted after ") && text.contains("1 active") && text.contains("was 3"), "{text}");
+    assert_eq!(lab.table()?[0].dests.iter().filter(|dest| dest.weight == 0).count(), 1);
+    Ok(())
+}
+
+#[test]
+fn watching_goes_on_until_interrupted() -> Result<()> {
+    let Some(lab) = start(Topology::nat().servers(1))? else { return Ok(()) };
+    let at = vip(echo::PORT);
+    lab.serve("-t", at, "-s rr", echo::PORT, &[1])?;
+    let log = lab.dir().join("watch.log");
+    let watch = lab.tool("ipvsadm")?.args("-L --watch=1 --json").serve(&log)?;
+    let documents = || -> Result<Vec<serde_json::Value>> {
+        let text = std::fs::read_to_string(&log)?;
+        text.lines().map(|line| serde_json::from_str(line).context("not a document")).collect()
+    };
+    eventually(secs(30), || {
+        let seen = documents()?.len();
+        (seen >= 2).then_some(()).with_context(|| format!("{seen} listings"))
+    })?;
+    lab.ipvsadm("-C")?;
+    eventually(secs(30), || {
+        let last = documents()?.pop().context("no listing")?;
+        last["services"].as_array().is_some_and(Vec::is_empty).then_some(()).context("the service is still listed")
+    })?;
+    assert_eq!(watch.stop(nix::sys::signal::Signal::SIGTERM)?, 0);
+    Ok(())
+}
