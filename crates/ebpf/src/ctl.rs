@@ -2,7 +2,7 @@
 
 use crate::access::Xdp;
 use crate::maps::{TIMERS, TimerCell};
-use crate::sweep::{TICK_NS, sweep, tick};
+use crate::sweep::{TICK_NS, purge, sweep, tick};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::xdp;
@@ -14,6 +14,10 @@ use rvs_core::packet::Packet;
 const START: u8 = 0;
 /// Visits every connection record now.
 const SWEEP: u8 = 1;
+/// Ends the connections of the destination whose number stands in bytes 4 to 7.
+const PURGE: u8 = 2;
+/// Where a command's number stands.
+const NUMBER: usize = 4;
 
 /// The clock that timers go by.
 const CLOCK_MONOTONIC: u64 = 1;
@@ -27,6 +31,13 @@ pub fn rvs_ctl(ctx: XdpContext) -> u32 {
             sweep(0, 1);
             true
         }
+        Some(PURGE) => match Xdp(ctx.ctx).read::<[u8; 4]>(NUMBER) {
+            Some(dest) => {
+                purge(u32::from_ne_bytes(dest));
+                true
+            }
+            None => false,
+        },
         _ => false,
     };
     if done { xdp_action::XDP_PASS } else { xdp_action::XDP_ABORTED }

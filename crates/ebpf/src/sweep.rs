@@ -8,7 +8,7 @@ use crate::kernel::{TcMaps, now, repeat};
 use crate::maps::{CONTROL, RATE_DEST, RATE_SERVICE, SHARDS, STATS_DEST, STATS_SERVICE, TimerCell, shard_size};
 use aya_ebpf::helpers::generated as helpers;
 use core::ffi::c_void;
-use rvs_core::abi::{self, Control, Counters, Rate};
+use rvs_core::abi::{self, Control, Counters, DestId, Rate};
 use rvs_core::conn::life;
 use rvs_core::stats;
 
@@ -65,6 +65,32 @@ extern "C" fn sweep_one(step: u32, range: *mut Range) -> i64 {
     // SAFETY: the range of `sweep`.
     let range = unsafe { &*range };
     life::sweep(&TcMaps::at(range.now), range.first.wrapping_add(step), range.now);
+    0
+}
+
+/// Ends the connections of a destination.
+#[inline(always)]
+pub(crate) fn purge(dest: DestId) {
+    let now = now();
+    for shard in 0..abi::SHARDS {
+        // SAFETY: values of arrays live as long as the program.
+        let Some(record) = SHARDS.get_ptr(shard).map(|p| unsafe { &*p }) else { return };
+        let mut range = Purge { first: shard.wrapping_mul(shard_size()), dest, now };
+        repeat(record.fresh.get(), purge_one, &mut range);
+    }
+}
+
+/// A range of indexes, and whose connections are to end.
+struct Purge {
+    first: u32,
+    dest: DestId,
+    now: u64,
+}
+
+extern "C" fn purge_one(step: u32, range: *mut Purge) -> i64 {
+    // SAFETY: the range of `purge`.
+    let range = unsafe { &*range };
+    life::purge(&TcMaps::at(range.now), range.first.wrapping_add(step), range.dest, range.now);
     0
 }
 

@@ -4,7 +4,8 @@ use crate::vip;
 use anyhow::{Context as _, Result};
 use lab::wait::secs;
 use lab::{Topology, echo, eventually, start};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 
 #[test]
 fn a_dry_run_counts_live_connections_and_touches_none() -> Result<()> {
@@ -100,5 +101,74 @@ fn watching_goes_on_until_interrupted() -> Result<()> {
         last["services"].as_array().is_some_and(Vec::is_empty).then_some(()).context("the service is still listed")
     })?;
     assert_eq!(watch.stop(nix::sys::signal::Signal::SIGTERM)?, 0);
+    Ok(())
+}
+
+/// The client of a purged connection is told by its next packet, and the listing forgets it at once.
+#[test]
+fn a_purge_ends_the_connections_of_one_server() -> Result<()> {
+    let Some(lab) = start(Topology::nat().servers(2))? else { return Ok(()) };
+    let at = vip(echo::PORT);
+    lab.serve("-t", at, "-s rr", echo::PORT, &[1, 1])?;
+    let mut ended = lab.greet(at)?;
+    let mut kept = lab.greet(at)?;
+    assert_eq!((ended.name.as_str(), kept.name.as_str()), ("rs2", "rs1"));
+    let port = ended.stream.local_addr()?.port();
+    let shown = lab.ipvsadm(&format!("--purge-dest -t {at} -r 10.0.2.12:7"))?;
+    assert_eq!(shown, format!("-t {at} -r 10.0.2.12:7: 1 connections ended\n"));
+    assert_eq!(lab.counts()?, (1, 0));
+    assert!(lab.connections()?.iter().all(|conn| !conn.source.ends_with(&format!(":{port}"))));
+
+    // The client's next packet brings an RST.
+    ended.stream.write_all(b"x")?;
+    let error = ended.stream.read(&mut [0]).expect_err("the connection is over");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert!(lab.reasons()?["purged"] >= 1);
+    // The others go on, and the server takes new ones.
+    kept.stream.write_all(b"y")?;
+    kept.stream.read_exact(&mut [0])?;
+    assert_eq!(lab.sequence_tcp(at, 2)?, "2 1");
+    // A new connection from the same port is a new connection.
+    let again = lab.greet_from(SocketAddrV4::new(lab::topology::CLIENT, port), at)?;
+    assert_eq!(again.name, "rs2");
+    again.bye()?;
+    Ok(())
+}
+
+/// A server that has not heard of it is told when it speaks next.
+#[test]
+fn a_purge_resets_a_server_that_speaks_first() -> Result<()> {
+    const PORT: u16 = 9000;
+    let Some(lab) = start(Topology::nat().servers(1))? else { return Ok(()) };
+    let at = vip(PORT);
+    lab.serve("-t", at, "-s rr", PORT, &[1])?;
+    let listener = lab.server(1).enter(|| TcpListener::bind((lab::topology::server(1), PORT)))??;
+    let client = lab.connect_from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), at)?;
+    let (mut server, _) = listener.accept()?;
+    server.set_read_timeout(Some(lab::client::PATIENCE))?;
+    assert_eq!(lab.ipvsadm(&format!("--purge-dest -t {at} -r 10.0.2.11:9000 --json"))?.matches("\"ended\": 1").count(), 1);
+    server.write_all(b"x")?;
+    assert_eq!(server.read(&mut [0]).expect_err("it is over").kind(), ErrorKind::ConnectionReset);
+    // The client hears of it when it speaks, too.
+    let mut client = client;
+    client.write_all(b"y")?;
+    assert_eq!(client.read(&mut [0]).expect_err("it is over").kind(), ErrorKind::ConnectionReset);
+    Ok(())
+}
+
+/// With direct routing the director sees the client's packets alone: the client is told, and its own kernel tells the server.
+#[test]
+fn a_purge_ends_routed_and_tunnelled_connections() -> Result<()> {
+    for topology in [Topology::dr(), Topology::tun()] {
+        let Some(lab) = start(topology.servers(1))? else { return Ok(()) };
+        let at = vip(echo::PORT);
+        lab.serve("-t", at, "-s rr", echo::PORT, &[1])?;
+        let mut greeted = lab.greet(at)?;
+        lab.ipvsadm(&format!("--purge-dest -t {at} -r 10.0.2.11:7"))?;
+        assert_eq!(lab.counts()?, (0, 0));
+        greeted.stream.write_all(b"x")?;
+        let error = greeted.stream.read(&mut [0]).expect_err("the connection is over");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
     Ok(())
 }
