@@ -33,7 +33,15 @@ pub const fn answer(head: TcpHead, payload: u32) -> TcpHead {
         let len = payload + (head.flags & SYN != 0) as u32 + (head.flags & FIN != 0) as u32;
         (Be32::new(0), Be32::new(head.seq.host().wrapping_add(len)), RST | ACK)
     };
-    TcpHead { sport: head.dport, dport: head.sport, seq, ack, offset: (TCP_LEN as u8 / 4) << 4, flags, window: Be16::ZERO }
+    TcpHead {
+        sport: head.dport,
+        dport: head.sport,
+        seq,
+        ack,
+        offset: (TCP_LEN as u8 / 4) << 4,
+        flags,
+        window: Be16::ZERO,
+    }
 }
 
 /// Makes the answer of a packet that has been cut to [`frame_len`]; the frame's header is the caller's. `unfinished`: the
@@ -43,7 +51,11 @@ pub fn write<P: PacketMut + ?Sized>(packet: &mut P, flow: &Flow, unfinished: boo
     let l4 = flow.l4 as usize;
     let head: TcpHead = packet.read(l4)?;
     let head = answer(head, flow.l4_bytes().wrapping_sub(flow.l4_len as u32));
-    if flow.is_v6() { header6(packet, l4)? } else { header(packet, l4)? }
+    if flow.is_v6() {
+        header6(packet, l4)?
+    } else {
+        header(packet, l4)?
+    }
     let (s, d) = (flow.key.src.words(), flow.key.dst.words());
     let addresses = s[0] as u64 + s[1] as u64 + s[2] as u64 + s[3] as u64;
     let addresses = addresses + d[0] as u64 + d[1] as u64 + d[2] as u64 + d[3] as u64;
