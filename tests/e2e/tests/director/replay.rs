@@ -1,5 +1,5 @@
 //! Recorded scenarios of IPVS done again with our tools and our data plane under the same traffic: every `ipvsadm` command of the
-//! sections that this version can balance prints what was recorded, figures included.
+//! sections that the laboratory can play prints what was recorded, figures included.
 
 use anyhow::{Context as _, Result, ensure};
 use lab::topology::{CLIENT, VIP, server};
@@ -135,7 +135,7 @@ fn timeless(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-/// Replays the sections of a method; how many commands were equal, and how many wait for a feature.
+/// Replays the sections of a method; how many commands were equal, and how many wait.
 fn replay(method: Method, word: &str) -> Result<Option<(usize, usize)>> {
     let Some(lab) = start(Topology::of(method).servers(1).offloads(false))? else { return Ok(None) };
     let _server = Server::begin(&lab)?;
