@@ -9,6 +9,7 @@ mod differences;
 mod figures;
 mod largenum;
 mod live;
+mod random;
 mod recording;
 mod round_trip;
 mod third_parties;

@@ -91,11 +91,8 @@ impl Draft {
         }
         let text = value.unwrap_or_default();
         match opt.id {
-            Id::Command(_) => {
-                // Named by the letter, though it may have been written out.
-                let letter = opt.short.chars().next().map_or_else(|| format!("--{}", opt.long), |l| format!("-{l}"));
-                Err(UsageError::refused(format!("invalid option `{letter}'")))
-            }
+            // The parser has refused a second one.
+            Id::Command(_) => Ok(()),
             Id::Tcp => self.take_service(TCP, text, names),
             Id::Udp => self.take_service(UDP, text, names),
             Id::Sctp => self.take_service(SCTP, text, names),

@@ -199,6 +199,9 @@ pub fn parse(args: &[OsString], names: &dyn Names) -> Result<Action, UsageError>
     let mut draft = Draft::default();
     while let Some(token) = tokens.next().map_err(|bad| UsageError::unreadable(format!("{}: {}", bad.word, bad.why)))? {
         match token {
+            Token::Option(opt, _) if matches!(opt.id, Id::Command(_)) => {
+                return Err(UsageError::refused(format!("invalid option `{}'", tokens.word())));
+            }
             Token::Option(opt, value) => draft.take(opt, value.as_deref(), names)?,
             Token::Word(word) => words.push(word),
         }
@@ -270,7 +273,9 @@ fn timeouts(words: &mut impl Iterator<Item = String>) -> Result<Timeouts, UsageE
 
 /// A timeout of at least `least` seconds.
 pub(super) fn timeout(text: &str, least: i64) -> Result<u32, UsageError> {
-    number::whole(text, least..=MAX_TIMEOUT)
+    // Nothing at all is 0, as in the original.
+    let number = if text.is_empty() { "0" } else { text };
+    number::whole(number, least..=MAX_TIMEOUT)
         .and_then(|secs| u32::try_from(secs).ok())
         .ok_or_else(|| UsageError::refused(format!("invalid timeout value `{text}' specified")))
 }
