@@ -10,6 +10,7 @@ use serde_json::json;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
+use crate::pause::Pause;
 use crate::world::{Access, World};
 use rvs_config::names::SystemNames;
 
@@ -34,7 +35,9 @@ pub fn open(access: Access) -> Result<Box<dyn Dataplane>, Error> {
 pub fn run(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     if let (Command::Unit { step, root }, false) = (&cli.command, cli.json) {
         let (stdin, names) = (&mut io::empty(), &SystemNames::default());
-        return unit::run(*step, root, &mut World { stdin, out, err, names, open: &mut open });
+        let mut pause = Pause::default();
+        let pause = &mut |time| pause.wait(time);
+        return unit::run(*step, root, &mut World { stdin, stdin_name: None, out, err, names, open: &mut open, pause });
     }
     let (status, text) = match execute(cli, out) {
         Ok(text) => match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -12,6 +12,7 @@ pub mod glance;
 pub mod ipvsadm;
 pub mod mark;
 pub mod metrics;
+pub mod pause;
 pub mod personality;
 pub mod proc;
 pub mod report;

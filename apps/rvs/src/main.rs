@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use rvs_app::cli::Cli;
+use rvs_app::pause::{Pause, stdin_name};
 use rvs_app::personality::Personality;
 use rvs_app::world::World;
 use rvs_app::{commands, ipvsadm, scripts};
@@ -24,12 +25,15 @@ fn main() {
 
 /// Runs one of the compatible tools in the real world.
 fn compatible(tool: fn(&[OsString], &mut World<'_>) -> i32, args: &[OsString]) -> i32 {
+    let mut pause = Pause::default();
     let world = &mut World {
         stdin: &mut stdin().lock(),
+        stdin_name: stdin_name(),
         out: &mut stdout(),
         err: &mut stderr(),
         names: &SystemNames::default(),
         open: &mut commands::open,
+        pause: &mut |time| pause.wait(time),
     };
     tool(args, world)
 }

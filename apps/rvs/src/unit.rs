@@ -65,10 +65,12 @@ fn call(tool: impl FnOnce(&mut World<'_>) -> i32, stdin: &str, world: &mut World
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let inner = &mut World {
         stdin: &mut stdin.as_bytes(),
+        stdin_name: None,
         out: &mut out,
         err: &mut err,
         names: world.names,
         open: &mut *world.open,
+        pause: &mut *world.pause,
     };
     let status = tool(inner);
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim_end().to_owned();
@@ -134,7 +136,7 @@ fn keep(rules: &Path, saved: &str, names: &dyn Names) -> io::Result<Kept> {
 
 /// What a table restored from these rules would be saved as.
 fn normal(rules: &str, names: &dyn Names) -> Option<String> {
-    let edits: Vec<_> = read_script(rules, names).ok()?.into_iter().map(|rule| rule.edit).collect();
+    let edits: Vec<_> = read_script(rules, names).ok()?.rules.into_iter().map(|rule| rule.edit).collect();
     let mut model = Model::default();
     model.update(&edits).ok()?;
     Some(save(&model.listing().ok()?, true, names))

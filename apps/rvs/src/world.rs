@@ -3,6 +3,7 @@
 use rvs_config::names::Names;
 use rvs_dataplane::{Dataplane, Error};
 use std::io::{self, BufRead, Write};
+use std::time::Duration;
 
 /// What a command needs the data plane for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,10 +17,21 @@ pub enum Access {
 /// Brings the data plane of the present network namespace.
 pub type Open<'a> = dyn FnMut(Access) -> Result<Box<dyn Dataplane>, Error> + 'a;
 
+/// What ended a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// Its time was up.
+    Elapsed,
+    /// Somebody wants the command to end: Ctrl-C or a request to terminate.
+    Interrupted,
+}
+
 /// What a command touches.
 pub struct World<'a> {
     /// Standard input.
     pub stdin: &'a mut dyn BufRead,
+    /// The file that standard input is read from, if it is one.
+    pub stdin_name: Option<String>,
     /// Standard output.
     pub out: &'a mut dyn Write,
     /// Standard error.
@@ -28,6 +40,8 @@ pub struct World<'a> {
     pub names: &'a dyn Names,
     /// The data plane.
     pub open: &'a mut Open<'a>,
+    /// Waits. From the first call on the command is not killed by Ctrl-C any more, but told.
+    pub pause: &'a mut dyn FnMut(Duration) -> Woken,
 }
 
 impl World<'_> {

@@ -389,6 +389,9 @@ pub mod conn_flags {
     pub const TEMPLATE: u8 = 0x10;
     /// Template: a controlled connection was established. Connection: its template has been told.
     pub const ASSURED: u8 = 0x20;
+    /// Purged: no longer listed or counted at its destination. It stays until its time is up, to tell both ends, each by an
+    /// RST for its next packet.
+    pub const PURGED: u8 = 0x40;
 }
 
 /// A connection: value of the map `CONNS`. Two cache lines: the first is all that a packet of a DR or TUN connection

@@ -6,6 +6,7 @@
 //!    known ── a later fragment? ── as its first one ───────────► forwarded, passed, dropped or held
 //!      │
 //!      ├───── a live connection? ─► state step, counters, plan ─► forwarded
+//!      │                    └ purged? ──────────────────────────► answered: RST
 //!      │ no
 //!    begin ── a service? ── no ───────────────────────────────► passed
 //!               │ persistence template? else scheduler ── none ─► answered: port unreachable
@@ -23,7 +24,7 @@ use crate::plan::Plan;
 use crate::tables::{Count, Tables};
 use crate::verdict::Reason;
 use rvs_wire::ipv4::proto;
-use rvs_wire::tcp::SYN;
+use rvs_wire::tcp::{ACK, RST, SYN};
 
 /// Decides a packet. `plan` is filled when it is forwarded.
 #[inline(always)]
@@ -55,11 +56,19 @@ pub fn known<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> Option<Reas
         life::expire(tables, hit.id, hit.conn, now, true);
         return None;
     }
+    let purged = hit.conn.flags.get() & conn_flags::PURGED != 0;
+    if purged && begins_anew(flow, &hit) {
+        life::expire(tables, hit.id, hit.conn, now, true);
+        return None;
+    }
     plan.set(hit.id, hit.conn, hit.direction);
+    if purged && !is_last_word(flow) {
+        return Some(answer(tables, Reason::Purged));
+    }
     if let Some(reason) = obstacle(tables, flow, plan, hit.direction) {
         return Some(reason);
     }
-    if !flow.is_icmp() {
+    if !flow.is_icmp() && !purged {
         step(tables, flow, &hit, now);
     }
     let count = match hit.direction {
@@ -77,6 +86,19 @@ fn is_reuse(flow: &Flow, hit: &Hit<'_>) -> bool {
         && matches!(hit.direction, Direction::In)
         && tcp::is_reusable(hit.conn.state.get())
         && hit.conn.controlled.get() == 0
+}
+
+/// A client's SYN on the port of a purged connection is a new connection, whatever the old one's state.
+#[inline(always)]
+fn begins_anew(flow: &Flow, hit: &Hit<'_>) -> bool {
+    flow.tcp_flags & (SYN | ACK) == SYN && matches!(hit.direction, Direction::In)
+}
+
+/// Of a purged connection only RSTs still go through: no RST is answered by another, and an end that was told tells its peer.
+/// So do ICMP errors.
+#[inline(always)]
+fn is_last_word(flow: &Flow) -> bool {
+    flow.is_icmp() || flow.tcp_flags & RST != 0
 }
 
 /// What keeps a packet of a connection from being sent on. Nothing has been changed or counted yet, so that the XDP hook can

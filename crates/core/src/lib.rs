@@ -24,6 +24,7 @@ pub mod model;
 pub mod packet;
 pub mod path_mtu;
 pub mod plan;
+pub mod reset;
 pub mod rewrite;
 pub mod sched;
 pub mod service;
@@ -38,3 +39,5 @@ mod tests;
 mod tests_families;
 #[cfg(test)]
 mod tests_fragments;
+#[cfg(test)]
+mod tests_purge;

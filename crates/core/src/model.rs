@@ -16,7 +16,7 @@ use crate::service::Found;
 use crate::tables::{Count, Tables, sched_state};
 use crate::tunnel::Inner;
 use crate::verdict::{Outcome, Reason};
-use crate::{decide, fragment, mark, path_mtu, rewrite};
+use crate::{decide, fragment, mark, path_mtu, reset, rewrite};
 use core::cell::{Cell, RefCell};
 use core::net::{Ipv4Addr, Ipv6Addr};
 use rvs_wire::eth::{self, Eth};
@@ -352,7 +352,23 @@ impl Model {
         Some(())
     }
 
+    /// Purges the connections of a destination; how many.
+    pub fn purge(&self, dest: DestId) -> usize {
+        (0..self.conns.len() as u32).filter(|id| life::purge(self, *id, dest, self.now.get())).count()
+    }
+
+    fn reset(&self, frame: &[u8], flow: &Flow) -> Option<Vec<u8>> {
+        let mut out = frame.get(..reset::frame_len(flow)?)?.to_vec();
+        reset::write(&mut out[..], flow, false)?;
+        let eth = Eth::read_from_prefix(frame).ok()?.0;
+        Eth { dst: eth.src, src: eth.dst, ..eth }.write_to_prefix(&mut out).ok()?;
+        Some(out)
+    }
+
     fn answer(&self, frame: &[u8], flow: &Flow, reason: Reason, mtu: u16, plan: &Plan) -> Option<Vec<u8>> {
+        if reason == Reason::Purged {
+            return self.reset(frame, flow);
+        }
         let v6 = frame.get(12..14)? == eth::IPV6.as_bytes();
         let answer = Answer::for_reason(reason, mtu, v6)?;
         let eth = Eth::read_from_prefix(frame).ok()?.0;

@@ -54,7 +54,7 @@ pub enum Outcome {
     Passed,
     /// Ends here, without an answer.
     Dropped,
-    /// Ends here; its sender is told by an ICMP error.
+    /// Ends here; its sender is told by an ICMP error or, of a purged connection, by a TCP RST.
     Answered,
     /// Kept for later, when it is counted again as what then becomes of it.
     Held,
@@ -145,6 +145,8 @@ reasons! {
     TtlExceeded = 41, "ttl_exceeded", Answered;
     /// Larger than the way out and not to be fragmented: ICMP fragmentation needed.
     FragNeeded = 42, "frag_needed", Answered;
+    /// Of a connection that was purged: TCP RST.
+    Purged = 43, "purged", Answered;
     /// A fragment that came before the first one: held until that comes.
     FragmentHeld = 48, "fragment_held", Held;
     /// Larger than the way out, and cut into fragments that come in again one by one.

@@ -9,7 +9,8 @@ pub mod limits;
 pub mod model;
 
 use rvs_core::abi::ServiceKey;
-use rvs_intent::{Connection, Edit, Listing, Refusal, Totals};
+use rvs_intent::{Connection, Daemon, DaemonRole, Edit, Listing, Refusal, Rules, Table, Totals};
+use rvs_wire::{Addr, Be16};
 use std::ops::ControlFlow;
 
 /// The data plane of one network namespace.
@@ -37,7 +38,39 @@ pub trait Dataplane {
 
     /// Zeroes the counters of one service and its destinations, or of all services; rates go on.
     fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), UpdateError>;
+
+    /// What [`Dataplane::update`] would make of the table. Nothing is changed.
+    fn preview(&mut self, edits: &[Edit]) -> Result<Table, UpdateError> {
+        let mut table = self.listing()?.table();
+        let applied = table.apply_all(edits, &Rules::default());
+        applied.map(|()| table).map_err(|(index, refusal)| UpdateError::Refused { index, refusal })
+    }
+
+    /// Ends the connections of a destination now; their number. Templates of persistence go with them.
+    fn purge(&mut self, _service: &ServiceKey, _addr: Addr, _port: Be16) -> Result<u32, UpdateError> {
+        let text = "Ending connections is not supported by this version of RVS".to_owned();
+        Err(UpdateError::Refused { index: 0, refusal: Refusal::Unsupported(text) })
+    }
+
+    /// The daemons of the connection synchronisation that run, the sender first.
+    fn daemons(&mut self) -> Result<Vec<Daemon>, Error> {
+        Ok(Vec::new())
+    }
+
+    /// Starts a daemon.
+    fn start_daemon(&mut self, _daemon: &Daemon) -> Result<(), UpdateError> {
+        let refusal = Refusal::Unsupported(NO_SYNC.to_owned());
+        Err(UpdateError::Refused { index: 0, refusal })
+    }
+
+    /// Stops a daemon.
+    fn stop_daemon(&mut self, _role: DaemonRole) -> Result<(), UpdateError> {
+        Err(UpdateError::Refused { index: 0, refusal: Refusal::NoDaemon })
+    }
 }
+
+/// Why no daemon can be started.
+const NO_SYNC: &str = "Connection synchronisation is not supported by this version of RVS";
 
 /// Why an update did not take place.
 #[derive(Debug, thiserror::Error)]

@@ -5,9 +5,11 @@
 use crate::{Dataplane, Error, UpdateError};
 use rvs_core::abi::{Counters, ServiceKey};
 use rvs_intent::{
-    Capabilities, Connection, Dest, Edit, ListedDest, ListedService, Listing, LocalNet, NoInterfaces, Rates, Refusal,
-    Rules, Service, Table, Totals,
+    Capabilities, Connection, Daemon, DaemonRole, Dest, Edit, ListedDest, ListedService, Listing, LocalNet,
+    NoInterfaces, Rates, Refusal, Rules, Service, Table, Totals,
 };
+use rvs_wire::{Addr, Be16};
+use std::net::IpAddr;
 
 /// Hash buckets that IPVS has by default: `size=` in ipvsadm's banner.
 pub const DEFAULT_TABLE_SIZE: u32 = 4096;
@@ -18,7 +20,13 @@ pub struct Model {
     capabilities: Capabilities,
     net: Box<dyn LocalNet>,
     connections: Vec<Connection>,
+    /// Interfaces that daemons can be started on; none: this version has no connection synchronisation.
+    sync: Vec<String>,
+    daemons: Vec<Daemon>,
 }
+
+/// Most bytes of a synchronisation message on an interface with an MTU of 1500: without the headers of IP and UDP.
+const SYNC_MESSAGE: [u16; 2] = [1500 - 20 - 8, 1500 - 40 - 8];
 
 impl Default for Model {
     fn default() -> Self {
@@ -29,7 +37,13 @@ impl Default for Model {
 impl Model {
     /// An empty table of a director with these capabilities, on a host with these interfaces.
     pub fn new(capabilities: Capabilities, net: Box<dyn LocalNet>) -> Self {
-        Self { table: Table::default(), capabilities, net, connections: Vec::new() }
+        let (connections, sync, daemons) = (Vec::new(), Vec::new(), Vec::new());
+        Self { table: Table::default(), capabilities, net, connections, sync, daemons }
+    }
+
+    /// Lets daemons of the connection synchronisation be started on these interfaces.
+    pub fn allow_sync(&mut self, interfaces: &[&str]) {
+        self.sync = interfaces.iter().map(|name| (*name).to_owned()).collect();
     }
 
     /// The table as it is.
@@ -43,29 +57,55 @@ impl Model {
     }
 }
 
-fn listed_dest(dest: &Dest) -> ListedDest {
+fn listed_dest(service: &ServiceKey, dest: &Dest, connections: &[Connection]) -> ListedDest {
     let (counters, rates) = (Counters::default(), Rates::default());
-    ListedDest { dest: dest.clone(), active: 0, inactive: 0, persist: 0, counters, rates }
+    let its = connections.iter().filter(|conn| conn.dest == (dest.addr, dest.port) && conn.virt.0 == service.addr);
+    let (mut active, mut inactive, mut persist) = (0, 0, 0);
+    for conn in its {
+        let count = match conn.state {
+            _ if conn.template => &mut persist,
+            "ESTABLISHED" | "SYN_RECV" => &mut active,
+            _ => &mut inactive,
+        };
+        *count += 1;
+    }
+    ListedDest { dest: dest.clone(), active, inactive, persist, counters, rates }
 }
 
-fn listed_service(service: &Service) -> ListedService {
+fn listed_service(service: &Service, connections: &[Connection]) -> ListedService {
     ListedService {
         service: Service { dests: Vec::new(), ..service.clone() },
         counters: Counters::default(),
         rates: Rates::default(),
-        dests: service.dests.iter().map(listed_dest).collect(),
+        dests: service.dests.iter().map(|dest| listed_dest(&service.key, dest, connections)).collect(),
     }
 }
 
 impl Dataplane for Model {
     fn update(&mut self, edits: &[Edit]) -> Result<(), UpdateError> {
+        self.table = self.preview(edits)?;
+        Ok(())
+    }
+
+    fn preview(&mut self, edits: &[Edit]) -> Result<Table, UpdateError> {
         let rules = Rules { capabilities: self.capabilities, net: self.net.as_ref() };
-        self.table.apply_all(edits, &rules).map_err(|(index, refusal)| UpdateError::Refused { index, refusal })
+        let refused = |(index, refusal)| UpdateError::Refused { index, refusal };
+        // As the kernel: messages of the daemons have no room for a server of the other family.
+        let mixed = |edit: &Edit| match edit {
+            Edit::AddDest(key, dest) => key.family != dest.family.raw(),
+            _ => false,
+        };
+        if let Some(index) = edits.iter().position(mixed).filter(|_| !self.daemons.is_empty()) {
+            return Err(refused((index, Refusal::Invalid)));
+        }
+        let mut table = self.table.clone();
+        table.apply_all(edits, &rules).map_err(refused)?;
+        Ok(table)
     }
 
     fn listing(&mut self) -> Result<Listing, Error> {
         Ok(Listing {
-            services: self.table.services.iter().map(listed_service).collect(),
+            services: self.table.services.iter().map(|service| listed_service(service, &self.connections)).collect(),
             timeouts: self.table.timeouts,
             conn_table_size: DEFAULT_TABLE_SIZE,
         })
@@ -88,6 +128,48 @@ impl Dataplane for Model {
             }
             _ => Ok(()),
         }
+    }
+
+    fn purge(&mut self, service: &ServiceKey, addr: Addr, port: Be16) -> Result<u32, UpdateError> {
+        let refused = |refusal| UpdateError::Refused { index: 0, refusal };
+        let known = self.table.service(service).ok_or(refused(Refusal::NoService))?;
+        let dest = known.dests.iter().find(|dest| dest.addr == addr && dest.port == port);
+        dest.ok_or(refused(Refusal::NoDest))?;
+        let before = self.connections.len();
+        self.connections.retain(|conn| conn.dest != (addr, port) || conn.virt.0 != service.addr);
+        Ok(u32::try_from(before - self.connections.len()).unwrap_or(u32::MAX))
+    }
+
+    fn daemons(&mut self) -> Result<Vec<Daemon>, Error> {
+        Ok(self.daemons.clone())
+    }
+
+    fn start_daemon(&mut self, daemon: &Daemon) -> Result<(), UpdateError> {
+        let refused = |refusal| Err(UpdateError::Refused { index: 0, refusal });
+        if self.sync.is_empty() {
+            return refused(Refusal::Unsupported(crate::NO_SYNC.to_owned()));
+        }
+        let mixed = |service: &Service| service.dests.iter().any(|dest| dest.family.raw() != service.key.family);
+        if self.table.services.iter().any(mixed) {
+            return refused(Refusal::Invalid);
+        }
+        if self.daemons.iter().any(|running| running.role == daemon.role) {
+            return refused(Refusal::DaemonRuns);
+        }
+        if !self.sync.contains(&daemon.interface) {
+            return refused(Refusal::NoDevice);
+        }
+        let most = SYNC_MESSAGE[usize::from(matches!(daemon.group, IpAddr::V6(_)))];
+        self.daemons.push(Daemon { maxlen: daemon.maxlen.or(Some(most)), ..daemon.clone() });
+        self.daemons.sort_by_key(|daemon| daemon.role);
+        Ok(())
+    }
+
+    fn stop_daemon(&mut self, role: DaemonRole) -> Result<(), UpdateError> {
+        let at = self.daemons.iter().position(|daemon| daemon.role == role);
+        let at = at.ok_or(UpdateError::Refused { index: 0, refusal: Refusal::NoDaemon })?;
+        self.daemons.remove(at);
+        Ok(())
     }
 }
 

@@ -28,6 +28,9 @@ const SECOND: u64 = 1_000_000_000;
 /// Answers a packet; gives the hook's code.
 #[inline(always)]
 pub(crate) fn answer(skb: Skb, flow: &Flow, plan: &Plan, reason: Reason, mtu: u32) -> i32 {
+    if reason == Reason::Purged {
+        return reset(skb, flow);
+    }
     let Some(answer) = Answer::for_reason(reason, mtu as u16, flow.is_v6()) else {
         return verdict::tc(Reason::RewriteFailed);
     };
@@ -40,6 +43,32 @@ pub(crate) fn answer(skb: Skb, flow: &Flow, plan: &Plan, reason: Reason, mtu: u3
     verdict::count(reason);
     // SAFETY: the kernel hands a valid context to the program; the helper takes no pointers.
     unsafe { helpers::bpf_redirect((*skb.0).ifindex, 0) as i32 }
+}
+
+/// Answers a segment of a purged connection with an RST.
+#[inline(always)]
+fn reset(skb: Skb, flow: &Flow) -> i32 {
+    if turn(skb, flow).is_none() {
+        return verdict::tc(Reason::RewriteFailed);
+    }
+    verdict::count(Reason::Purged);
+    // SAFETY: the kernel hands a valid context to the program; the helper takes no pointers.
+    unsafe { helpers::bpf_redirect((*skb.0).ifindex, 0) as i32 }
+}
+
+/// Makes the RST out of the segment.
+#[inline(always)]
+fn turn(skb: Skb, flow: &Flow) -> Option<()> {
+    let mut packet = skb;
+    let len = rvs_core::reset::frame_len(flow)?;
+    let unfinished = unfinished_checksum(packet, flow).is_some();
+    // SAFETY: the context is valid.
+    if unsafe { helpers::bpf_skb_change_tail(skb.0, len as u32, 0) } != 0 {
+        return None;
+    }
+    let frame: Eth = packet.read(0)?;
+    rvs_core::reset::write(&mut packet, flow, unfinished)?;
+    packet.write(0, Eth { dst: frame.src, src: frame.dst, ethertype: frame.ethertype })
 }
 
 /// A token bucket.

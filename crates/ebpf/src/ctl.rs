@@ -2,7 +2,7 @@
 
 use crate::access::Xdp;
 use crate::maps::{CONTROL, TIMERS, TimerCell};
-use crate::sweep::{self, TICK_NS, sweep, tick};
+use crate::sweep::{self, TICK_NS, purge, sweep, tick};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::xdp;
@@ -16,6 +16,10 @@ const START: u8 = 0;
 const SWEEP: u8 = 1;
 /// Makes a round through what lblc and lblcr remember.
 const FORGET: u8 = 2;
+/// Ends the connections of the destination whose number stands in bytes 4 to 7.
+const PURGE: u8 = 3;
+/// Where a command's number stands.
+const NUMBER: usize = 4;
 
 /// The clock that timers go by.
 const CLOCK_MONOTONIC: u64 = 1;
@@ -30,6 +34,13 @@ pub fn rvs_ctl(ctx: XdpContext) -> u32 {
             true
         }
         Some(FORGET) => forget(),
+        Some(PURGE) => match Xdp(ctx.ctx).read::<[u8; 4]>(NUMBER) {
+            Some(dest) => {
+                purge(u32::from_ne_bytes(dest));
+                true
+            }
+            None => false,
+        },
         _ => false,
     };
     if done { xdp_action::XDP_PASS } else { xdp_action::XDP_ABORTED }

@@ -11,8 +11,9 @@ use core::arch::asm;
 use core::cell::Cell;
 use core::ffi::c_void;
 use rvs_core::abi::{
-    Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, MARK_RULES as MARK_RULE_COUNT,
-    MarkRule, SHARDS as SHARD_COUNT, Service, ServiceId, ServiceKey, ServiceSlot, Shard, bpf_spin_lock,
+    Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry,
+    MARK_RULES as MARK_RULE_COUNT, MarkRule, SHARDS as SHARD_COUNT, Service, ServiceId, ServiceKey, ServiceSlot, Shard,
+    bpf_spin_lock,
 };
 use rvs_core::mark;
 use rvs_core::plan::Plan;

@@ -76,8 +76,11 @@ pub(crate) struct Held {
     /// Zero.
     pub(crate) pad: u32,
     /// The frame: no longer than jumbo frames are.
-    pub(crate) bytes: [u8; 9216],
+    pub(crate) bytes: [u8; HELD_BYTES as usize],
 }
+
+/// The longest frame that can be held.
+pub(crate) const HELD_BYTES: u32 = 9216;
 
 /// The longest frame that is cut or kept while held fragments are let go.
 pub(crate) const LONGEST: u32 = 16384;

@@ -5,7 +5,7 @@
 
 use crate::access::Skb;
 use crate::kernel::repeat;
-use crate::maps::{FATES, HELD, HELD_COUNT, HELD_SLOTS, Held, LENGTH_MASK, LONG, LONGEST};
+use crate::maps::{FATES, HELD, HELD_BYTES, HELD_COUNT, HELD_SLOTS, Held, LENGTH_MASK, LONG, LONGEST};
 use aya_ebpf::bindings::BPF_F_INGRESS;
 use aya_ebpf::helpers::generated as helpers;
 use core::arch::asm;
@@ -102,16 +102,31 @@ extern "C" fn find_room(index: u32, search: *mut Search) -> i64 {
     1
 }
 
+/// A frame's length, if it is one and at most `MAX`: in steps that the compiler must not join. It would compare a difference,
+/// and the verifier of Linux 6.1 could not tell what that says about the length.
+#[inline(always)]
+fn bounded<const MAX: u32>(len: u32) -> Option<u64> {
+    let mut len = len as u64;
+    // SAFETY: registers are copied to themselves.
+    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
+    if len > MAX as u64 {
+        return None;
+    }
+    // SAFETY: as above.
+    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
+    if len < L3 as u64 {
+        return None;
+    }
+    // SAFETY: as above.
+    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
+    Some(len)
+}
+
 /// Copies a frame into a slot.
 #[inline(always)]
 fn store(skb: Skb, held: &mut Held) -> Option<()> {
     // SAFETY: the kernel hands a valid context to the program.
-    let mut len = unsafe { (*skb.0).len } as u64;
-    // SAFETY: a register is copied to itself, so that the check below is about the one that is used.
-    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
-    if len < L3 as u64 || len > held.bytes.len() as u64 {
-        return None;
-    }
+    let len = bounded::<HELD_BYTES>(unsafe { (*skb.0).len })?;
     held.len = len as u32;
     // SAFETY: the context is valid, the buffer at least as long as checked.
     let loaded = unsafe { helpers::bpf_skb_load_bytes(skb.0.cast(), 0, held.bytes.as_mut_ptr().cast(), len as u32) };
@@ -150,10 +165,7 @@ extern "C" fn let_go(index: u32, work: *mut Release) -> i64 {
         return 0;
     }
     // Between the look and the taking it may have become another frame's: that one goes on as well, and is held again.
-    let mut len = held.len as u64;
-    // SAFETY: as in `store`.
-    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
-    if len >= L3 as u64 && len <= held.bytes.len() as u64 {
+    if let Some(len) = bounded::<HELD_BYTES>(held.len) {
         // SAFETY: the context is valid, the buffer as long as checked.
         unsafe {
             if helpers::bpf_skb_change_tail(work.skb.0, len as u32, 0) == 0
@@ -179,12 +191,7 @@ fn once_more(skb: Skb) {
 fn save(skb: Skb) -> Option<u32> {
     let long = LONG.get_ptr_mut(0)?;
     // SAFETY: the kernel hands a valid context to the program.
-    let mut len = unsafe { (*skb.0).len } as u64;
-    // SAFETY: as in `store`.
-    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
-    if len < L3 as u64 || len > LONGEST as u64 {
-        return None;
-    }
+    let len = bounded::<LONGEST>(unsafe { (*skb.0).len })?;
     // SAFETY: a per-CPU value that only this program run touches now, as long as checked.
     let loaded = unsafe { helpers::bpf_skb_load_bytes(skb.0.cast(), 0, long.cast(), len as u32) };
     (loaded == 0).then_some(len as u32)
@@ -194,12 +201,7 @@ fn save(skb: Skb) -> Option<u32> {
 #[inline(always)]
 fn restore(skb: Skb, len: u32) -> Option<()> {
     let long = LONG.get_ptr(0)?;
-    let mut len = len as u64;
-    // SAFETY: as in `store`.
-    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
-    if len < L3 as u64 || len > LONGEST as u64 {
-        return None;
-    }
+    let len = bounded::<LONGEST>(len)?;
     // SAFETY: the context is valid, the buffer as long as checked.
     let done = unsafe {
         helpers::bpf_skb_change_tail(skb.0, len as u32, 0) == 0

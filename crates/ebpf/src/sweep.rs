@@ -5,11 +5,13 @@
 //! two seconds.
 
 use crate::kernel::{TcMaps, add, now, repeat, slot};
-use crate::maps::{CONTROL, LBLC, LBLCR, RATE_DEST, RATE_SERVICE, SHARDS, STATS_DEST, STATS_SERVICE, TimerCell, shard_size};
+use crate::maps::{
+    CONTROL, LBLC, LBLCR, RATE_DEST, RATE_SERVICE, SHARDS, STATS_DEST, STATS_SERVICE, TimerCell, shard_size,
+};
+use crate::sched;
 use aya_ebpf::helpers::generated as helpers;
 use core::ffi::c_void;
-use crate::sched;
-use rvs_core::abi::{self, CacheKey, Control, Counters, Locality, Rate, Replicas, ServiceSlot, active};
+use rvs_core::abi::{self, CacheKey, Control, Counters, DestId, Locality, Rate, Replicas, ServiceSlot, active};
 use rvs_core::conn::life;
 use rvs_core::sched::cache::{self, Drop};
 use rvs_core::stats;
@@ -111,7 +113,12 @@ fn for_each<V>(
 ) {
     // SAFETY: the map is one of ours, and the function takes what the helper hands to it.
     unsafe {
-        helpers::bpf_for_each_map_elem(map.cast_mut(), visit as *mut c_void, core::ptr::from_ref(round).cast_mut().cast(), 0)
+        helpers::bpf_for_each_map_elem(
+            map.cast_mut(),
+            visit as *mut c_void,
+            core::ptr::from_ref(round).cast_mut().cast(),
+            0,
+        )
     };
 }
 
@@ -163,6 +170,32 @@ fn slot_in_force(service: abi::ServiceId, generation: u32) -> Option<&'static Se
     let which = active([slots[0].generation, slots[1].generation], generation)?;
     let slot = if which == 0 { slots[0] } else { slots[1] };
     (slot.present == 1).then_some(slot)
+}
+
+/// Ends the connections of a destination.
+#[inline(always)]
+pub(crate) fn purge(dest: DestId) {
+    let now = now();
+    for shard in 0..abi::SHARDS {
+        // SAFETY: values of arrays live as long as the program.
+        let Some(record) = SHARDS.get_ptr(shard).map(|p| unsafe { &*p }) else { return };
+        let mut range = Purge { first: shard.wrapping_mul(shard_size()), dest, now };
+        repeat(record.fresh.get(), purge_one, &mut range);
+    }
+}
+
+/// A range of indexes, and whose connections are to end.
+struct Purge {
+    first: u32,
+    dest: DestId,
+    now: u64,
+}
+
+extern "C" fn purge_one(step: u32, range: *mut Purge) -> i64 {
+    // SAFETY: the range of `purge`.
+    let range = unsafe { &*range };
+    life::purge(&TcMaps::at(range.now), range.first.wrapping_add(step), range.dest, range.now);
+    0
 }
 
 /// Takes the samples that are due.

@@ -69,6 +69,15 @@ pub enum Refusal {
     /// `ERANGE`: thresholds.
     #[error("out of range")]
     Range,
+    /// `EEXIST` on a daemon.
+    #[error("the daemon runs already")]
+    DaemonRuns,
+    /// `ESRCH` on a daemon.
+    #[error("no daemon is running")]
+    NoDaemon,
+    /// `ENODEV`: an interface that does not exist.
+    #[error("no such device")]
+    NoDevice,
     /// A limit of this director is reached.
     #[error("{0}")]
     Limit(String),

@@ -6,6 +6,7 @@
 
 pub mod apply;
 mod dests;
+pub mod diff;
 pub mod model;
 pub mod observed;
 pub mod rules;
@@ -15,6 +16,7 @@ mod services;
 mod tests;
 
 pub use apply::{Edit, Refusal, ServiceSettings};
+pub use diff::{Change, diff};
 pub use model::{Dest, Engine, Service, Table, Timeouts, Tunnel, TunnelKind};
-pub use observed::{Connection, ListedDest, ListedService, Listing, Rates, Totals};
+pub use observed::{Connection, Daemon, DaemonRole, ListedDest, ListedService, Listing, Rates, Totals};
 pub use rules::{Capabilities, LocalNet, NoInterfaces, Rules};

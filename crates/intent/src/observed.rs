@@ -1,8 +1,9 @@
 //! What a data plane shows of itself: the table with its counters, and the connections.
 
-use crate::model::{Dest, Service, Timeouts};
-use rvs_core::abi::{Counters, Forward};
+use crate::model::{Dest, Service, Table, Timeouts};
+use rvs_core::abi::{Counters, Forward, ServiceKey};
 use rvs_wire::{Addr, Be16, Family};
+use std::net::IpAddr;
 
 /// The table as it is, with counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,23 @@ pub struct Listing {
     pub timeouts: Timeouts,
     /// `size=` of ipvsadm's banner: hash buckets of the connection table as IPVS counts them.
     pub conn_table_size: u32,
+}
+
+impl Listing {
+    /// The table without its figures.
+    pub fn table(&self) -> Table {
+        let service = |listed: &ListedService| Service {
+            dests: listed.dests.iter().map(|listed| listed.dest.clone()).collect(),
+            ..listed.service.clone()
+        };
+        Table { services: self.services.iter().map(service).collect(), timeouts: self.timeouts }
+    }
+
+    /// A destination of a service, if both are there.
+    pub fn dest(&self, key: &ServiceKey, addr: Addr, port: Be16) -> Option<&ListedDest> {
+        let service = self.services.iter().find(|listed| listed.service.key == *key)?;
+        service.dests.iter().find(|listed| listed.dest.addr == addr && listed.dest.port == port)
+    }
 }
 
 /// A service and its figures.
@@ -140,4 +158,63 @@ pub struct Connection {
     pub expires_secs: u32,
     /// Whether it is a persistence template.
     pub template: bool,
+}
+
+/// Side of the connection synchronisation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DaemonRole {
+    /// Sends.
+    #[default]
+    Master,
+    /// Receives.
+    Backup,
+}
+
+impl DaemonRole {
+    /// The name that the tools know it by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Backup => "backup",
+        }
+    }
+
+    /// By name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Master, Self::Backup].into_iter().find(|role| role.name() == name)
+    }
+}
+
+/// A daemon of the connection synchronisation: as it is to be started, or as it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Daemon {
+    /// Its side.
+    pub role: DaemonRole,
+    /// The interface it sends or listens on.
+    pub interface: String,
+    /// Its syncid; as receiver 0 takes any.
+    pub syncid: u8,
+    /// Most bytes of a message; `None`, only before the start: as the interface's MTU allows.
+    pub maxlen: Option<u16>,
+    /// The multicast group.
+    pub group: IpAddr,
+    /// UDP port.
+    pub port: u16,
+    /// Multicast TTL.
+    pub ttl: u8,
+}
+
+impl Daemon {
+    /// As the kernel starts it when nothing but the side is said.
+    pub fn new(role: DaemonRole) -> Self {
+        Self {
+            role,
+            interface: "eth0".to_owned(),
+            syncid: 0,
+            maxlen: None,
+            group: IpAddr::V4(std::net::Ipv4Addr::new(224, 0, 0, 81)),
+            port: 8848,
+            ttl: 1,
+        }
+    }
 }

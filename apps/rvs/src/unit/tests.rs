@@ -1,4 +1,5 @@
 use super::*;
+use crate::world::Woken;
 use rvs_config::names::FixedNames;
 use rvs_core::abi::ServiceKey;
 use rvs_dataplane::{Error, UpdateError};
@@ -66,10 +67,12 @@ impl Machine {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let world = &mut World {
             stdin: &mut io::empty(),
+            stdin_name: None,
             out: &mut out,
             err: &mut err,
             names: &FixedNames::default(),
             open: &mut |_| Ok(Box::new(self.kernel.clone())),
+            pause: &mut |_| Woken::Elapsed,
         };
         let status = tool(world);
         (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())

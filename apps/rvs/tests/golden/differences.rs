@@ -5,8 +5,6 @@ use crate::recording::Entry;
 /// Why a command differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// Connection synchronisation is not there yet.
-    Sync,
     /// IPVS lists unsorted services in the order of a hash table that depends on a kernel address.
     HashOrder,
     /// `-R` takes effect as a whole or not at all, and skips comments and empty lines.
@@ -15,12 +13,11 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Sync, Self::HashOrder, Self::AtomicRestore];
+    pub(crate) const ALL: [Self; 2] = [Self::HashOrder, Self::AtomicRestore];
 
     /// As in the list of differences and in the documentation.
     pub(crate) const fn label(self) -> &'static str {
         match self {
-            Self::Sync => "sync",
             Self::HashOrder => "hash-order",
             Self::AtomicRestore => "atomic-restore",
         }
@@ -29,14 +26,10 @@ impl Reason {
 
 /// The reason why ours may differ from the recorded one as it does; `None`: it may not.
 pub(crate) fn explain(recorded: &Entry, ours: &Entry) -> Option<Reason> {
-    [
-        (Reason::Sync, for_sync as fn(&Entry, &Entry) -> bool),
-        (Reason::HashOrder, for_hash_order),
-        (Reason::AtomicRestore, for_atomic_restore),
-    ]
-    .into_iter()
-    .find(|(_, explains)| explains(recorded, ours))
-    .map(|(reason, _)| reason)
+    [(Reason::HashOrder, for_hash_order as fn(&Entry, &Entry) -> bool), (Reason::AtomicRestore, for_atomic_restore)]
+        .into_iter()
+        .find(|(_, explains)| explains(recorded, ours))
+        .map(|(reason, _)| reason)
 }
 
 fn is_server(line: &str) -> bool {
@@ -48,24 +41,6 @@ fn is_server(line: &str) -> bool {
 pub(crate) fn restorable(saved: &str) -> String {
     let is_restorable = |line: &&str| !line.contains(" -f -") && !line.trim_end().ends_with(" -b");
     saved.lines().filter(is_restorable).map(|line| format!("{line}\n")).collect()
-}
-
-/// Daemons cannot be started, so none runs.
-fn for_sync(recorded: &Entry, ours: &Entry) -> bool {
-    let ours = (ours.out.as_str(), ours.err.as_str(), ours.status);
-    let command = recorded.command.as_str();
-    if command.contains("--start-daemon") {
-        ours == ("", "Connection synchronisation is not supported by this version of RVS\n", 255)
-    } else if command.contains("--stop-daemon") {
-        ours == ("", "No daemon is running\n", 255)
-    } else if command == "ipvsadm -L --daemon" {
-        ours == ("", "", 0)
-    } else {
-        // What IPVS refuses beside a running daemon.
-        command == "ipvsadm -a -t 10.0.1.10:80 -r [fd00:2::11]:80 -i"
-            && recorded.err.starts_with("Invalid operation")
-            && ours == ("", "", 0)
-    }
 }
 
 fn for_hash_order(recorded: &Entry, ours: &Entry) -> bool {

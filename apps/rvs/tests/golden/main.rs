@@ -3,11 +3,17 @@
 //! What differs on purpose is listed in `tests/golden/differences.txt`, line by line and with its reason; the list is exact:
 //! a new difference fails, and so does one that has gone. `docs/compat.md` explains the reasons.
 
+mod additions;
 mod arbitrary;
 mod differences;
+mod figures;
 mod largenum;
+mod live;
 mod proc;
+mod random;
 mod recording;
+mod round_trip;
+mod third_parties;
 mod world;
 
 use differences::Reason;
@@ -130,19 +136,29 @@ fn without_privileges() {
 
 #[test]
 fn this_version_refuses_what_it_cannot_balance_and_says_so() {
-    let host = Host::new(Capabilities::THIS_VERSION);
-    assert_eq!(host.ipvsadm(&["-A", "-t", "10.0.1.10:80"], "").status, 0);
-    for line in [
-        "-A --sctp-service 10.0.1.10:80",
-        "-A -u 10.0.1.10:80 -o",
-        "-A -u 10.0.1.10:80 -p --pe sip",
-        "--start-daemon master",
+    let able = Capabilities::THIS_VERSION;
+    for (line, is_able) in [
+        ("-A -t [fd00:1::10]:80", able.ipv6),
+        ("-A -f 1", able.marks),
+        ("-A --sctp-service 10.0.1.10:80", able.sctp),
+        ("-A -u 10.0.1.10:80 -o", able.one_packet),
+        ("-A -u 10.0.1.10:80 -p --pe sip", able.engines),
+        ("-a -t 10.0.1.10:80 -r 10.0.2.11 -i --tun-type gre", able.gue_gre),
+        ("-a -t 10.0.1.10:80 -r 10.0.2.11 -i --tun-type gue --tun-port 6080", able.gue_gre),
+        ("-a -t 10.0.1.10:80 -r [fd00:2::11]:80 -i", able.ipv6),
+        ("--start-daemon master", false),
     ] {
-        let ours = host.ipvsadm(&line.split(' ').collect::<Vec<_>>(), "");
+        let host = Host::new(able);
+        assert_eq!(host.line("-A -t 10.0.1.10:80").status, 0);
+        let ours = host.line(line);
+        if is_able {
+            assert_eq!((ours.status, ours.err.as_str()), (0, ""), "{line}");
+            continue;
+        }
         assert_eq!((ours.status, ours.out.as_str()), (255, ""), "{line}");
         assert!(ours.err.trim_end().ends_with("not supported by this version of RVS"), "{line}: {}", ours.err);
+        assert_eq!(host.line("-Sn").out, "-A -t 10.0.1.10:80 -s wlc\n");
     }
-    assert_eq!(host.ipvsadm(&["-Sn"], "").out, "-A -t 10.0.1.10:80 -s wlc\n");
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! The recorded host, as far as ipvsadm sees it.
 
+use crate::figures::Figures;
 use crate::recording::Entry;
-use rvs_app::world::{Open, World};
+use rvs_app::world::{Open, Woken, World};
 use rvs_config::names::{FixedNames, Services};
 use rvs_core::abi::ServiceKey;
 use rvs_dataplane::model::Model;
 use rvs_dataplane::{Dataplane, Error, UpdateError};
-use rvs_intent::{Capabilities, Connection, Edit, Listing, LocalNet, Table};
-use rvs_wire::{Addr, Family};
-use std::cell::RefCell;
+use rvs_intent::{Capabilities, Connection, Daemon, DaemonRole, Edit, Listing, LocalNet, Table};
+use rvs_wire::{Addr, Be16, Family};
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
@@ -29,7 +30,7 @@ impl LocalNet for Interfaces {
 
 /// A model that outlives the commands, as a kernel does.
 #[derive(Clone)]
-struct Kernel(Rc<RefCell<Model>>);
+struct Kernel(Rc<RefCell<Model>>, Rc<RefCell<Figures>>);
 
 impl Dataplane for Kernel {
     fn update(&mut self, edits: &[Edit]) -> Result<(), UpdateError> {
@@ -37,7 +38,29 @@ impl Dataplane for Kernel {
     }
 
     fn listing(&mut self) -> Result<Listing, Error> {
-        self.0.borrow_mut().listing()
+        let mut listing = self.0.borrow_mut().listing()?;
+        self.1.borrow().fill(&mut listing);
+        Ok(listing)
+    }
+
+    fn preview(&mut self, edits: &[Edit]) -> Result<Table, UpdateError> {
+        self.0.borrow_mut().preview(edits)
+    }
+
+    fn daemons(&mut self) -> Result<Vec<Daemon>, Error> {
+        self.0.borrow_mut().daemons()
+    }
+
+    fn start_daemon(&mut self, daemon: &Daemon) -> Result<(), UpdateError> {
+        self.0.borrow_mut().start_daemon(daemon)
+    }
+
+    fn stop_daemon(&mut self, role: DaemonRole) -> Result<(), UpdateError> {
+        self.0.borrow_mut().stop_daemon(role)
+    }
+
+    fn purge(&mut self, service: &ServiceKey, addr: Addr, port: Be16) -> Result<u32, UpdateError> {
+        self.0.borrow_mut().purge(service, addr, port)
     }
 
     fn connections(&mut self) -> Result<Vec<Connection>, Error> {
@@ -53,6 +76,10 @@ impl Dataplane for Kernel {
 pub(crate) struct Host {
     kernel: Kernel,
     names: FixedNames,
+    /// The file that standard input is said to be.
+    pub(crate) stdin_name: Option<String>,
+    /// How many pauses a command has before somebody presses Ctrl-C.
+    patience: Cell<u32>,
 }
 
 /// Ports that the recorded host's `/etc/services` names and the recordings use.
@@ -69,21 +96,66 @@ kerberos 88/tcp
 http-alt 8080/tcp webcache
 sip 5060/tcp
 sip 5060/udp
+kerberos 88/udp
+x11-1 6001/tcp
+x11-2 6002/tcp
+x11-3 6003/tcp
+x11-4 6004/tcp
+x11-5 6005/tcp
+x11-6 6006/tcp
+x11-7 6007/tcp
+font-service 7100/tcp xfs
+bacula-dir 9101/tcp
+bacula-fd 9102/tcp
+bacula-sd 9103/tcp
 ";
 
 impl Host {
     pub(crate) fn new(capabilities: Capabilities) -> Self {
-        let model = Model::new(capabilities, Box::new(Interfaces));
+        let mut model = Model::new(capabilities, Box::new(Interfaces));
+        if capabilities == Capabilities::ALL_IPVS {
+            model.allow_sync(&["eth0", "eth1"]);
+        }
         let names = FixedNames {
             hosts: vec![("localhost".to_owned(), Ipv4Addr::LOCALHOST)],
             services: Services::parse(SERVICES),
         };
-        Self { kernel: Kernel(Rc::new(RefCell::new(model))), names }
+        Self {
+            kernel: Kernel(Rc::new(RefCell::new(model)), Rc::default()),
+            names,
+            stdin_name: None,
+            patience: Cell::new(0),
+        }
     }
 
     /// The table as it is.
     pub(crate) fn table(&self) -> Table {
         self.kernel.0.borrow().table().clone()
+    }
+
+    /// Gives the table figures that only traffic brings.
+    pub(crate) fn figures(&self, figures: Figures) {
+        *self.kernel.1.borrow_mut() = figures;
+    }
+
+    /// Gives the connections that only traffic brings.
+    pub(crate) fn connections(&self, connections: Vec<Connection>) {
+        self.kernel.0.borrow_mut().set_connections(connections);
+    }
+
+    /// What it knows by name.
+    pub(crate) fn names(&self) -> &FixedNames {
+        &self.names
+    }
+
+    /// Lets commands wait so many times.
+    pub(crate) fn patience(&self, pauses: u32) {
+        self.patience.set(pauses);
+    }
+
+    /// Runs `ipvsadm` with these arguments, separated by single blanks.
+    pub(crate) fn line(&self, line: &str) -> Entry {
+        self.ipvsadm(&line.split(' ').collect::<Vec<_>>(), "")
     }
 
     /// Runs `ipvsadm` with these arguments.
@@ -96,6 +168,11 @@ impl Host {
         let mut out = Vec::new();
         rvs_app::proc::print(file, &mut self.kernel.clone(), &mut out).expect("a model can be printed");
         String::from_utf8(out).expect("all output is text")
+    }
+
+    /// Runs `ipvsadm-save`.
+    pub(crate) fn save(&self, args: &[&str]) -> Entry {
+        self.call(rvs_app::scripts::save, &words(args), "", &mut |_| Ok(Box::new(self.kernel.clone())))
     }
 
     /// Runs `ipvsadm-restore`.
@@ -116,7 +193,21 @@ impl Host {
         open: &mut Open<'_>,
     ) -> Entry {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let world = &mut World { stdin: &mut stdin.as_bytes(), out: &mut out, err: &mut err, names: &self.names, open };
+        let world = &mut World {
+            stdin: &mut stdin.as_bytes(),
+            stdin_name: self.stdin_name.clone(),
+            out: &mut out,
+            err: &mut err,
+            names: &self.names,
+            open,
+            pause: &mut |_| match self.patience.get().checked_sub(1) {
+                Some(left) => {
+                    self.patience.set(left);
+                    Woken::Elapsed
+                }
+                None => Woken::Interrupted,
+            },
+        };
         let status = tool(args, world);
         let text = |bytes| String::from_utf8(bytes).expect("all output is text");
         Entry { line: 0, command: String::new(), out: text(out), err: text(err), status }

@@ -58,6 +58,17 @@ fn check(rules: &[Row], column: usize, given: Given, of: &str) -> Result<(), Usa
     Ok(())
 }
 
+/// A change prints nothing, so JSON of it is only to be had of a dry run.
+pub(super) fn check_additions(command: Command, given: Given) -> Result<(), UsageError> {
+    let silent = !matches!(command, Command::List | Command::Diff | Command::Drain | Command::PurgeDest);
+    if silent && given.has(Class::Json) && !given.has(Class::DryRun) {
+        let name = command.name();
+        let text = format!("The 'json' option needs the 'dry-run' option in the '{name}' command");
+        return Err(UsageError::refused(text));
+    }
+    Ok(())
+}
+
 /// What the rules of the table cannot say: of the views, a list of connections has one, a list of timeouts none.
 pub(super) fn check_list(given: Given) -> Result<(), UsageError> {
     let special = given.any(&[Class::Connection, Class::Timeout, Class::Daemon]);
@@ -73,7 +84,7 @@ pub(super) fn check_list(given: Given) -> Result<(), UsageError> {
 mod tests {
     use super::*;
 
-    const COMMANDS: [Command; 14] = [
+    const COMMANDS: [Command; 17] = [
         Command::AddService,
         Command::EditService,
         Command::DeleteService,
@@ -88,6 +99,9 @@ mod tests {
         Command::Set,
         Command::StartDaemon,
         Command::StopDaemon,
+        Command::Diff,
+        Command::Drain,
+        Command::PurgeDest,
     ];
 
     /// The least that a command needs.

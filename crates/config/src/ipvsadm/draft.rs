@@ -8,13 +8,15 @@ use super::table::{Class, Id, Opt};
 use super::{number, tunnel};
 use crate::names::Names;
 use rvs_core::abi::{Forward, ServiceKey, flags};
-use rvs_intent::{Dest, Tunnel};
+use rvs_intent::{Daemon, DaemonRole, Dest, Tunnel};
 use rvs_wire::{Addr, Be16, Family};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 /// `-p` without a timeout, in seconds.
 const DEFAULT_PERSISTENCE: u32 = 360;
+/// `--watch` without an interval, in seconds.
+const WATCH_SECS: u32 = 2;
 /// Names of schedulers and engines are cut to this length, as the kernel's messages hold no more.
 const MAX_NAME: usize = 15;
 const TCP: u8 = 6;
@@ -42,6 +44,10 @@ pub(super) struct Draft {
     pub(super) engine: Option<String>,
     sched_flags: String,
     server: Dest,
+    /// What the daemon options say.
+    pub(super) daemon: Daemon,
+    /// Seconds between listings.
+    pub(super) watch: Option<u32>,
 }
 
 impl Default for Draft {
@@ -60,6 +66,8 @@ impl Default for Draft {
             engine: None,
             sched_flags: String::new(),
             server: Dest::new(Addr::UNSPECIFIED, Family::V4, Be16::ZERO),
+            daemon: Daemon::new(DaemonRole::Master),
+            watch: None,
         }
     }
 }
@@ -83,11 +91,8 @@ impl Draft {
         }
         let text = value.unwrap_or_default();
         match opt.id {
-            Id::Command(_) => {
-                // Named by the letter, though it may have been written out.
-                let letter = opt.short.chars().next().map_or_else(|| format!("--{}", opt.long), |l| format!("-{l}"));
-                Err(UsageError::refused(format!("invalid option `{letter}'")))
-            }
+            // The parser has refused a second one.
+            Id::Command(_) => Ok(()),
             Id::Tcp => self.take_service(TCP, text, names),
             Id::Udp => self.take_service(UDP, text, names),
             Id::Sctp => self.take_service(SCTP, text, names),
@@ -130,14 +135,22 @@ impl Draft {
             Class::TunNocsum => self.server.tunnel = Tunnel { flags: 0, ..self.server.tunnel },
             Class::TunCsum => self.server.tunnel.flags |= tunnel::CSUM,
             Class::TunRemcsum => self.server.tunnel.flags |= tunnel::REMCSUM,
-            Class::SyncId => within::<u8>(text, 0..=255, "syncid").map(drop)?,
-            Class::SyncMaxlen => within::<u16>(text, 1..=MAX_MESSAGE, "sync-maxlen").map(drop)?,
-            Class::McastPort => within::<u16>(text, 1..=65535, "mcast-port").map(drop)?,
-            Class::McastTtl => within::<u8>(text, 1..=255, "mcast-ttl").map(drop)?,
-            Class::McastGroup => check_group(text)?,
-            // An interface's name is only looked at by who uses it; the rest are flags, kept in `given`.
-            Class::McastInterface
-            | Class::Numeric
+            Class::SyncId => self.daemon.syncid = within(text, 0..=255, "syncid")?,
+            Class::SyncMaxlen => self.daemon.maxlen = Some(within(text, 1..=MAX_MESSAGE, "sync-maxlen")?),
+            Class::McastPort => self.daemon.port = within(text, 1..=65535, "mcast-port")?,
+            Class::McastTtl => self.daemon.ttl = within(text, 1..=255, "mcast-ttl")?,
+            Class::McastGroup => self.daemon.group = group(text)?,
+            // Cut as the kernel's structure holds no more.
+            Class::McastInterface => self.daemon.interface = cut(text),
+            Class::Watch => {
+                let secs = value.map_or(Ok(WATCH_SECS), |text| timeout(text, 1))?;
+                self.watch = Some(secs);
+            }
+            // Flags, kept in `given`.
+            Class::Numeric
+            | Class::Json
+            | Class::DryRun
+            | Class::Full
             | Class::Connection
             | Class::Timeout
             | Class::Daemon
@@ -236,11 +249,12 @@ fn cut(name: &str) -> String {
     name.chars().take(MAX_NAME).collect()
 }
 
-fn check_group(text: &str) -> Result<(), UsageError> {
-    let (known, multicast) = match text.parse::<IpAddr>() {
-        Ok(IpAddr::V4(v4)) => ("IPv4 ", v4.is_multicast()),
-        Ok(IpAddr::V6(v6)) => ("IPv6 ", v6.is_multicast()),
-        Err(_) => ("", false),
+fn group(text: &str) -> Result<IpAddr, UsageError> {
+    let known = match text.parse::<IpAddr>() {
+        Ok(group) if group.is_multicast() => return Ok(group),
+        Ok(IpAddr::V4(_)) => "IPv4 ",
+        Ok(IpAddr::V6(_)) => "IPv6 ",
+        Err(_) => "",
     };
-    if multicast { Ok(()) } else { Err(UsageError::refused(format!("invalid {known}mcast-group `{text}'"))) }
+    Err(UsageError::refused(format!("invalid {known}mcast-group `{text}'")))
 }

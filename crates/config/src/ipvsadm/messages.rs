@@ -15,6 +15,9 @@ pub fn refusal(edit: &Edit, refusal: &Refusal) -> String {
         Refusal::NoScheduler => "Scheduler or persistence engine not found".to_owned(),
         Refusal::Invalid => "Invalid operation.  Possibly wrong module version, address not unicast, ...".to_owned(),
         Refusal::Range => "Numerical result out of range".to_owned(),
+        Refusal::DaemonRuns => "Daemon has already run".to_owned(),
+        Refusal::NoDaemon => NO_DAEMON.to_owned(),
+        Refusal::NoDevice => "No such device".to_owned(),
         Refusal::Limit(text) | Refusal::Unsupported(text) => text.clone(),
     }
 }

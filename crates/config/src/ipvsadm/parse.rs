@@ -2,16 +2,17 @@
 //!
 //! Errors, their order and their status are the original's; nothing is asked of a data plane here.
 
-use super::checks::{check_command, check_list, check_tunnel};
+use super::checks::{check_additions, check_command, check_list, check_tunnel};
 use super::draft::Draft;
-use super::number;
 use super::popt::{Token, Tokens};
 use super::table::{Class, Command, Id};
+use super::{number, save};
 use crate::names::Names;
 use rvs_core::abi::{Forward, ServiceKey, flags};
-use rvs_intent::{Dest, Edit, ServiceSettings, Timeouts};
-use rvs_wire::Be16;
+use rvs_intent::{Daemon, DaemonRole, Dest, Edit, ServiceSettings, Timeouts};
+use rvs_wire::{Addr, Be16, Family};
 use std::ffi::OsString;
+use std::fmt;
 
 /// The longest timeout that can be asked for: 31 days, in seconds.
 pub(super) const MAX_TIMEOUT: i64 = 31 * 24 * 3600;
@@ -31,37 +32,70 @@ pub enum Action {
     Save {
         /// `-n`.
         numeric: bool,
+        /// `--full`.
+        full: bool,
     },
     /// `-R`.
     Restore,
     /// `-Z`, of one service or all.
     Zero(Option<ServiceKey>),
-    /// `--start-daemon`; its options have been checked.
-    StartDaemon(DaemonRole),
+    /// `--start-daemon`.
+    StartDaemon(Daemon),
     /// `--stop-daemon`.
     StopDaemon(DaemonRole),
+    /// `--diff`.
+    Diff {
+        /// The file; `-`: standard input.
+        file: OsString,
+        /// `--json`.
+        json: bool,
+    },
+    /// `--drain`.
+    Drain {
+        /// Whom.
+        target: Target,
+        /// The longest time to wait, in seconds; `None`: as long as it takes.
+        limit: Option<u32>,
+        /// `--json`.
+        json: bool,
+    },
+    /// `--purge-dest`.
+    Purge {
+        /// Whom.
+        target: Target,
+        /// `--json`.
+        json: bool,
+    },
+    /// `--dry-run` of the action.
+    DryRun {
+        /// Of [`Action::Edit`] or [`Action::Restore`].
+        action: Box<Action>,
+        /// `--json`.
+        json: bool,
+    },
     /// `-h`.
     Help,
     /// `-v`.
     Version,
 }
 
-/// Side of the connection synchronisation.
+/// A real server of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DaemonRole {
-    /// Sends.
-    Master,
-    /// Receives.
-    Backup,
+pub struct Target {
+    /// The service.
+    pub key: ServiceKey,
+    /// The real server's address.
+    pub addr: Addr,
+    /// The family of `addr`.
+    pub family: Family,
+    /// Its port.
+    pub port: Be16,
 }
 
-impl DaemonRole {
-    fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "master" => Some(Self::Master),
-            "backup" => Some(Self::Backup),
-            _ => None,
-        }
+impl fmt::Display for Target {
+    /// `-t 10.0.1.10:80 -r 10.0.2.11:80`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&save::target(self))
     }
 }
 
@@ -80,6 +114,10 @@ pub struct ListRequest {
     pub unsorted: bool,
     /// `--persistent-conn`; for connections it adds the columns of persistence engines.
     pub engine_columns: bool,
+    /// `--json`.
+    pub json: bool,
+    /// `--watch`: seconds between one listing and the next.
+    pub watch: Option<u32>,
 }
 
 /// What a listing is of.
@@ -157,14 +195,13 @@ pub fn parse(args: &[OsString], names: &dyn Names) -> Result<Action, UsageError>
         Command::Version => return Ok(Action::Version),
         _ => {}
     }
-    let role = match (command, value) {
-        (Command::StartDaemon, Some(name)) => role(&name, "illegal start-daemon parameter specified")?,
-        (Command::StopDaemon, Some(name)) => role(&name, "illegal start_daemon specified")?,
-        _ => DaemonRole::Master,
-    };
+    let argument = Argument::of(command, value)?;
     let mut draft = Draft::default();
     while let Some(token) = tokens.next().map_err(|bad| UsageError::unreadable(format!("{}: {}", bad.word, bad.why)))? {
         match token {
+            Token::Option(opt, _) if matches!(opt.id, Id::Command(_)) => {
+                return Err(UsageError::refused(format!("invalid option `{}'", tokens.word())));
+            }
             Token::Option(opt, value) => draft.take(opt, value.as_deref(), names)?,
             Token::Word(word) => words.push(word),
         }
@@ -176,9 +213,35 @@ pub fn parse(args: &[OsString], names: &dyn Names) -> Result<Action, UsageError>
     }
     draft.finish_flags()?;
     check_command(command, draft.given)?;
-    match timeouts {
+    check_additions(command, draft.given)?;
+    let (dry_run, json) = (draft.given.has(Class::DryRun), draft.given.has(Class::Json));
+    let action = match timeouts {
         Some(timeouts) => Ok(Action::Edit(Edit::SetTimeouts(timeouts))),
-        None => action(command, role, draft),
+        None => action(command, argument, draft),
+    }?;
+    Ok(if dry_run { Action::DryRun { action: Box::new(action), json } } else { action })
+}
+
+/// What belongs to the command itself.
+struct Argument {
+    role: DaemonRole,
+    text: String,
+    secs: Option<u32>,
+}
+
+impl Argument {
+    fn of(command: Command, value: Option<String>) -> Result<Self, UsageError> {
+        let mut argument = Self { role: DaemonRole::Master, text: String::new(), secs: None };
+        match (command, value) {
+            (Command::StartDaemon, Some(name)) => {
+                argument.role = role(&name, "illegal start-daemon parameter specified")?;
+            }
+            (Command::StopDaemon, Some(name)) => argument.role = role(&name, "illegal start_daemon specified")?,
+            (Command::Drain, Some(secs)) => argument.secs = Some(timeout(&secs, 0)?),
+            (Command::Diff, Some(file)) => argument.text = file,
+            _ => {}
+        }
+        Ok(argument)
     }
 }
 
@@ -210,13 +273,17 @@ fn timeouts(words: &mut impl Iterator<Item = String>) -> Result<Timeouts, UsageE
 
 /// A timeout of at least `least` seconds.
 pub(super) fn timeout(text: &str, least: i64) -> Result<u32, UsageError> {
-    number::whole(text, least..=MAX_TIMEOUT)
+    // Nothing at all is 0, as in the original.
+    let number = if text.is_empty() { "0" } else { text };
+    number::whole(number, least..=MAX_TIMEOUT)
         .and_then(|secs| u32::try_from(secs).ok())
         .ok_or_else(|| UsageError::refused(format!("invalid timeout value `{text}' specified")))
 }
 
-fn action(command: Command, role: DaemonRole, draft: Draft) -> Result<Action, UsageError> {
-    let key = draft.key();
+fn action(command: Command, argument: Argument, draft: Draft) -> Result<Action, UsageError> {
+    let (key, json) = (draft.key(), draft.given.has(Class::Json));
+    let Dest { addr, family, port, .. } = draft.server();
+    let target = Target { key, addr, family, port };
     Ok(match command {
         Command::AddService => Action::Edit(Edit::AddService(settings(draft)?)),
         Command::EditService => Action::Edit(Edit::EditService(settings(draft)?)),
@@ -230,10 +297,13 @@ fn action(command: Command, role: DaemonRole, draft: Draft) -> Result<Action, Us
         }
         Command::List => Action::List(list_request(&draft)?),
         Command::Zero => Action::Zero(draft.given.has(Class::Service).then_some(key)),
-        Command::Save => Action::Save { numeric: draft.given.has(Class::Numeric) },
+        Command::Save => Action::Save { numeric: draft.given.has(Class::Numeric), full: draft.given.has(Class::Full) },
         Command::Restore => Action::Restore,
-        Command::StartDaemon => Action::StartDaemon(role),
-        Command::StopDaemon => Action::StopDaemon(role),
+        Command::StartDaemon => Action::StartDaemon(Daemon { role: argument.role, ..draft.daemon }),
+        Command::StopDaemon => Action::StopDaemon(argument.role),
+        Command::Diff => Action::Diff { file: argument.text.into(), json },
+        Command::Drain => Action::Drain { target, limit: argument.secs, json },
+        Command::PurgeDest => Action::Purge { target, json },
         Command::Set | Command::Help | Command::Version => return Err(UsageError::try_help()),
     })
 }
@@ -303,5 +373,7 @@ fn list_request(draft: &Draft) -> Result<ListRequest, UsageError> {
         exact: given.has(Class::Exact),
         unsorted: given.has(Class::NoSort),
         engine_columns: given.has(Class::PersistentConn),
+        json: given.has(Class::Json),
+        watch: draft.watch,
     })
 }

@@ -64,6 +64,10 @@ impl Tokens {
             Err(_) => return Err(self.bad(UNWANTED)),
         };
         let opt = opt.ok_or_else(|| self.bad(UNKNOWN))?;
+        // What follows a letter is complained of with the letter (`-Z=1`), not after it.
+        if opt.arg == Arg::No && self.parser.clone().next().is_err() {
+            return Err(self.bad(UNWANTED));
+        }
         let value = match opt.arg {
             Arg::No => None,
             Arg::Yes => Some(self.parser.value().map(lossy).map_err(|_| self.bad(MISSING))?),
@@ -78,8 +82,13 @@ impl Tokens {
         rest.next_if(|word| !word.as_encoded_bytes().starts_with(b"-")).map(lossy)
     }
 
+    /// The word that was read last.
+    pub(super) fn word(&self) -> &str {
+        self.words.get(self.at).map_or("", String::as_str)
+    }
+
     fn bad(&self, why: &'static str) -> BadOption {
-        BadOption { word: self.words.get(self.at).cloned().unwrap_or_default(), why }
+        BadOption { word: self.word().to_owned(), why }
     }
 }
 
@@ -139,6 +148,7 @@ mod tests {
             ("-nw", "-nw", MISSING),
             ("--list=x", "--list=x", UNWANTED),
             ("-n=x", "-n=x", UNWANTED),
+            ("-Ln=x", "-Ln=x", UNWANTED),
             ("-p -1", "-1", UNKNOWN),
         ] {
             assert_eq!(pieces(line).unwrap_err(), BadOption { word: word.into(), why }, "{line}");

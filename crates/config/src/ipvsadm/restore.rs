@@ -4,7 +4,7 @@
 
 use super::parse::{Action, UsageError, parse};
 use crate::names::Names;
-use rvs_intent::Edit;
+use rvs_intent::{Daemon, DaemonRole, Edit};
 use std::ffi::OsString;
 
 /// A rule and where it stood.
@@ -14,6 +14,24 @@ pub struct Rule {
     pub line: usize,
     /// What it asks for.
     pub edit: Edit,
+}
+
+/// What is asked of a synchronisation daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DaemonOrder {
+    /// `--start-daemon`.
+    Start(Daemon),
+    /// `--stop-daemon`.
+    Stop(DaemonRole),
+}
+
+/// What saved rules ask for. Rules are carried out in order, and so are orders to daemons.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Script {
+    /// Changes of the table.
+    pub rules: Vec<Rule>,
+    /// Orders to daemons, with their lines.
+    pub daemons: Vec<(usize, DaemonOrder)>,
 }
 
 /// A line that cannot be used.
@@ -29,8 +47,8 @@ pub struct ScriptError {
 ///
 /// # Errors
 /// The first line that cannot be read or is not a change of the table.
-pub fn read_script(text: &str, names: &dyn Names) -> Result<Vec<Rule>, ScriptError> {
-    let mut rules = Vec::new();
+pub fn read_script(text: &str, names: &dyn Names) -> Result<Script, ScriptError> {
+    let mut script = Script::default();
     for (index, text) in text.lines().enumerate() {
         let mut words = text.split_whitespace().peekable();
         words.next_if(|word| word.rsplit('/').next() == Some("ipvsadm"));
@@ -40,7 +58,9 @@ pub fn read_script(text: &str, names: &dyn Names) -> Result<Vec<Rule>, ScriptErr
         let args: Vec<OsString> = words.map(OsString::from).collect();
         let line = index + 1;
         match parse(&args, names) {
-            Ok(Action::Edit(edit)) => rules.push(Rule { line, edit }),
+            Ok(Action::Edit(edit)) => script.rules.push(Rule { line, edit }),
+            Ok(Action::StartDaemon(daemon)) => script.daemons.push((line, DaemonOrder::Start(daemon))),
+            Ok(Action::StopDaemon(role)) => script.daemons.push((line, DaemonOrder::Stop(role))),
             Ok(_) => {
                 let error = UsageError::refused("only rules that change the table can be restored");
                 return Err(ScriptError { line, error });
@@ -48,7 +68,7 @@ pub fn read_script(text: &str, names: &dyn Names) -> Result<Vec<Rule>, ScriptErr
             Err(error) => return Err(ScriptError { line, error }),
         }
     }
-    Ok(rules)
+    Ok(script)
 }
 
 #[cfg(test)]
@@ -56,21 +76,29 @@ mod tests {
     use super::*;
     use crate::names::FixedNames;
 
-    fn read(text: &str) -> Result<Vec<Rule>, ScriptError> {
+    fn read(text: &str) -> Result<Script, ScriptError> {
         read_script(text, &FixedNames::default())
     }
 
     #[test]
     fn comments_and_empty_lines_are_skipped_and_lines_counted() {
-        let rules = read("# saved\n\nipvsadm -C\n/sbin/ipvsadm -A -t 10.0.1.10:80\n-D -t 10.0.1.10:80\n").unwrap();
-        assert_eq!(rules.iter().map(|rule| rule.line).collect::<Vec<_>>(), [3, 4, 5]);
+        let script = read("# saved\n\nipvsadm -C\n/sbin/ipvsadm -A -t 10.0.1.10:80\n-D -t 10.0.1.10:80\n").unwrap();
+        assert_eq!(script.rules.iter().map(|rule| rule.line).collect::<Vec<_>>(), [3, 4, 5]);
+    }
+
+    #[test]
+    fn daemons_are_apart() {
+        let script = read("--set 900 120 300\n--start-daemon backup --syncid 3\n--stop-daemon master\n").unwrap();
+        let daemon = Daemon { syncid: 3, ..Daemon::new(DaemonRole::Backup) };
+        assert_eq!(script.rules.len(), 1);
+        assert_eq!(script.daemons, [(2, DaemonOrder::Start(daemon)), (3, DaemonOrder::Stop(DaemonRole::Master))]);
     }
 
     #[test]
     fn errors_name_the_line() {
         let error = read("-C\n-A -t \"10.0.1.10:80\"\n").unwrap_err();
         assert_eq!((error.line, error.error.status), (2, 2));
-        for bad in ["-L", "-R", "-S", "-h", "-Z", "--stop-daemon master"] {
+        for bad in ["-L", "-R", "-S", "-h", "-Z", "-C --dry-run", "--diff x", "--drain -t 10.0.1.10:80 -r 10.0.2.11"] {
             assert_eq!(read(bad).unwrap_err().line, 1, "{bad}");
         }
     }

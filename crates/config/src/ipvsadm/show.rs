@@ -85,15 +85,40 @@ pub(super) fn netmask(service: &Service) -> Option<String> {
 
 /// The scheduler's flags, joined by commas, or `None` when there are none. What the scheduler has no name for is left out.
 pub(super) fn sched_flags(service: &Service) -> Option<String> {
-    let all = [flags::SCHED_1, flags::SCHED_2, flags::SCHED_3];
-    if all.iter().all(|flag| service.flags & flag == 0) {
+    if !has_sched_flags(service) {
         return None;
     }
-    let known: &[&str] = match service.sched.name() {
+    Some(flag_names(service, own_flag_names(service)).join(","))
+}
+
+/// The same with all flags, under names that can be read back.
+pub(super) fn all_sched_flags(service: &Service) -> Option<String> {
+    if !has_sched_flags(service) {
+        return None;
+    }
+    let [first, second, third] = GENERIC_FLAGS;
+    let names = match own_flag_names(service) {
+        [first, second] => [*first, *second, third],
+        _ => [first, second, third],
+    };
+    Some(flag_names(service, &names).join(","))
+}
+
+const SCHED_FLAGS: [u16; 3] = [flags::SCHED_1, flags::SCHED_2, flags::SCHED_3];
+const GENERIC_FLAGS: [&str; 3] = ["flag-1", "flag-2", "flag-3"];
+
+fn has_sched_flags(service: &Service) -> bool {
+    SCHED_FLAGS.iter().any(|flag| service.flags & flag != 0)
+}
+
+fn own_flag_names(service: &Service) -> &'static [&'static str] {
+    match service.sched.name() {
         "sh" => &["sh-fallback", "sh-port"],
         "mh" => &["mh-fallback", "mh-port"],
-        _ => &["flag-1", "flag-2", "flag-3"],
-    };
-    let names = all.iter().zip(known).filter(|(flag, _)| service.flags & **flag != 0).map(|(_, name)| *name);
-    Some(names.collect::<Vec<_>>().join(","))
+        _ => &GENERIC_FLAGS,
+    }
+}
+
+fn flag_names(service: &Service, names: &[&'static str]) -> Vec<&'static str> {
+    SCHED_FLAGS.iter().zip(names).filter(|(flag, _)| service.flags & **flag != 0).map(|(_, name)| *name).collect()
 }

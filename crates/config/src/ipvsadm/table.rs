@@ -48,6 +48,9 @@ pub enum Command {
     Set,
     StartDaemon,
     StopDaemon,
+    Diff,
+    Drain,
+    PurgeDest,
     Help,
     Version,
 }
@@ -70,6 +73,9 @@ impl Command {
             Self::Set => "set",
             Self::StartDaemon => "start-daemon",
             Self::StopDaemon => "stop-daemon",
+            Self::Diff => "diff",
+            Self::Drain => "drain",
+            Self::PurgeDest => "purge-dest",
             Self::Help => "help",
             Self::Version => "version",
         }
@@ -114,6 +120,10 @@ pub enum Class {
     TunNocsum,
     TunCsum,
     TunRemcsum,
+    Json,
+    DryRun,
+    Full,
+    Watch,
 }
 
 /// Whether an option has an argument.
@@ -135,6 +145,8 @@ pub enum Section {
     Service,
     Options,
     Daemon,
+    /// Ours alone. Not in the help text, which is the original's.
+    Additions,
     /// Not in the help text of the original.
     Hidden,
 }
@@ -185,7 +197,7 @@ const fn opt(
 use Arg::{Maybe, No, Yes};
 use Command as C;
 use Id::{Command as Cmd, Only};
-use Section::{Commands, Daemon, Hidden, Options, Service};
+use Section::{Additions, Commands, Daemon, Hidden, Options, Service};
 
 /// Every option, in the order of the help text.
 #[rustfmt::skip]
@@ -263,6 +275,19 @@ pub const OPTIONS: &[Opt] = &[
         &["IPv4/IPv6 group (default=224.0.0.81)"]),
     opt(Only(Class::McastPort), "", "mcast-port", Yes, "port", Daemon, &["UDP port (default=8848)"]),
     opt(Only(Class::McastTtl), "", "mcast-ttl", Yes, "ttl", Daemon, &["Multicast TTL (default=1)"]),
+    opt(Cmd(C::Diff), "", "diff", Yes, "file", Additions,
+        &["show what restoring the rules of a file (- for stdin) would change;", "status 0: nothing, 1: something"]),
+    opt(Cmd(C::Drain), "", "drain", Maybe, "[seconds]", Additions,
+        &["set a real server's weight to 0 and wait until its connections are over;", "status 0: all over, 1: some left"]),
+    opt(Cmd(C::PurgeDest), "", "purge-dest", No, "", Additions,
+        &["end the connections of a real server now"]),
+    opt(Only(Class::Json), "", "json", No, "", Additions, &["print JSON"]),
+    opt(Only(Class::DryRun), "", "dry-run", No, "", Additions, &["only show what would change"]),
+    opt(Only(Class::Full), "", "full", No, "", Additions,
+        &["save thresholds, timeouts and daemons as well"]),
+    opt(Only(Class::Watch), "", "watch", Maybe, "[seconds]", Additions,
+        &["list again and again, every two seconds unless told otherwise"]),
+
     // A letter of the original that its help text keeps to itself.
     opt(Only(Class::Exact), "X", "exact", No, "", Hidden, &[]),
 ];
@@ -291,41 +316,45 @@ pub type Row = (Class, &'static str, &'static str);
 /// `x` illegal, `.` allowed, `+` needed, `1` allowed, but only one such class at a time. Rows are checked from the top.
 #[rustfmt::skip]
 pub const RULES: &[Row] = &[
-    //                                             AEDCaedLZSRsSS
-    (Class::Numeric,        "numeric",            "xxxxxxx.x.xxxx"),
-    (Class::Connection,     "connection",         "xxxxxxx1xxxxxx"),
-    (Class::Service,        "service-address",    "+++x+++1.xxxxx"),
-    (Class::Scheduler,      "scheduler",          "..xxxxxxxxxxxx"),
-    (Class::Persistent,     "persistent",         "..xxxxxxxxxxxx"),
-    (Class::Netmask,        "netmask",            "..xxxxxxxxxxxx"),
-    (Class::Server,         "real-server",        "xxxx+++xxxxxxx"),
-    (Class::Forward,        "forwarding-method",  "xxxx..xxxxxxxx"),
-    (Class::Weight,         "weight",             "xxxx..xxxxxxxx"),
-    (Class::UThreshold,     "u-threshold",        "xxxx..xxxxxxxx"),
-    (Class::LThreshold,     "l-threshold",        "xxxx..xxxxxxxx"),
-    (Class::McastInterface, "mcast-interface",    "xxxxxxxxxxxx.x"),
-    (Class::Timeout,        "timeout",            "xxxxxxx1xxxxxx"),
-    (Class::Daemon,         "daemon",             "xxxxxxx1xxxxxx"),
-    (Class::Stats,          "stats",              "xxxxxxx.xxxxxx"),
-    (Class::Rate,           "rate",               "xxxxxxx.xxxxxx"),
-    (Class::Thresholds,     "thresholds",         "xxxxxxx.xxxxxx"),
-    (Class::PersistentConn, "persistent-conn",    "xxxxxxx.xxxxxx"),
-    (Class::NoSort,         "nosort",             "xxxxxxx.xxxxxx"),
-    (Class::SyncId,         "syncid",             "xxxxxxxxxxxx.."),
-    (Class::Exact,          "exact",              "xxxxxxx.xxxxxx"),
-    (Class::Ops,            "ops",                "..xxxxxxxxxxxx"),
-    (Class::Engine,         "pe",                 "..xxxxxxxxxxxx"),
-    (Class::SchedFlags,     "sched-flags",        "..xxxxxxxxxxxx"),
-    (Class::McastGroup,     "mcast-group",        "xxxxxxxxxxxx.x"),
-    (Class::McastPort,      "mcast-port",         "xxxxxxxxxxxx.x"),
-    (Class::McastTtl,       "mcast-ttl",          "xxxxxxxxxxxx.x"),
-    (Class::SyncMaxlen,     "sync-maxlen",        "xxxxxxxxxxxx.x"),
-    (Class::TunInfo,        "tun-info",           "xxxxxxx.xxxxxx"),
-    (Class::TunType,        "tun-type",           "xxxx..xxxxxxxx"),
-    (Class::TunPort,        "tun-port",           "xxxx..xxxxxxxx"),
-    (Class::TunNocsum,      "tun-nocsum",         "xxxx..xxxxxxxx"),
-    (Class::TunCsum,        "tun-csum",           "xxxx..xxxxxxxx"),
-    (Class::TunRemcsum,     "tun-remcsum",        "xxxx..xxxxxxxx"),
+    //                                             AEDCaedLZSRsSSdDP
+    (Class::Numeric,        "numeric",            "xxxxxxx.x.xxxxxxx"),
+    (Class::Connection,     "connection",         "xxxxxxx1xxxxxxxxx"),
+    (Class::Service,        "service-address",    "+++x+++1.xxxxxx++"),
+    (Class::Scheduler,      "scheduler",          "..xxxxxxxxxxxxxxx"),
+    (Class::Persistent,     "persistent",         "..xxxxxxxxxxxxxxx"),
+    (Class::Netmask,        "netmask",            "..xxxxxxxxxxxxxxx"),
+    (Class::Server,         "real-server",        "xxxx+++xxxxxxxx++"),
+    (Class::Forward,        "forwarding-method",  "xxxx..xxxxxxxxxxx"),
+    (Class::Weight,         "weight",             "xxxx..xxxxxxxxxxx"),
+    (Class::UThreshold,     "u-threshold",        "xxxx..xxxxxxxxxxx"),
+    (Class::LThreshold,     "l-threshold",        "xxxx..xxxxxxxxxxx"),
+    (Class::McastInterface, "mcast-interface",    "xxxxxxxxxxxx.xxxx"),
+    (Class::Timeout,        "timeout",            "xxxxxxx1xxxxxxxxx"),
+    (Class::Daemon,         "daemon",             "xxxxxxx1xxxxxxxxx"),
+    (Class::Stats,          "stats",              "xxxxxxx.xxxxxxxxx"),
+    (Class::Rate,           "rate",               "xxxxxxx.xxxxxxxxx"),
+    (Class::Thresholds,     "thresholds",         "xxxxxxx.xxxxxxxxx"),
+    (Class::PersistentConn, "persistent-conn",    "xxxxxxx.xxxxxxxxx"),
+    (Class::NoSort,         "nosort",             "xxxxxxx.xxxxxxxxx"),
+    (Class::SyncId,         "syncid",             "xxxxxxxxxxxx..xxx"),
+    (Class::Exact,          "exact",              "xxxxxxx.xxxxxxxxx"),
+    (Class::Ops,            "ops",                "..xxxxxxxxxxxxxxx"),
+    (Class::Engine,         "pe",                 "..xxxxxxxxxxxxxxx"),
+    (Class::SchedFlags,     "sched-flags",        "..xxxxxxxxxxxxxxx"),
+    (Class::McastGroup,     "mcast-group",        "xxxxxxxxxxxx.xxxx"),
+    (Class::McastPort,      "mcast-port",         "xxxxxxxxxxxx.xxxx"),
+    (Class::McastTtl,       "mcast-ttl",          "xxxxxxxxxxxx.xxxx"),
+    (Class::SyncMaxlen,     "sync-maxlen",        "xxxxxxxxxxxx.xxxx"),
+    (Class::TunInfo,        "tun-info",           "xxxxxxx.xxxxxxxxx"),
+    (Class::TunType,        "tun-type",           "xxxx..xxxxxxxxxxx"),
+    (Class::TunPort,        "tun-port",           "xxxx..xxxxxxxxxxx"),
+    (Class::TunNocsum,      "tun-nocsum",         "xxxx..xxxxxxxxxxx"),
+    (Class::TunCsum,        "tun-csum",           "xxxx..xxxxxxxxxxx"),
+    (Class::TunRemcsum,     "tun-remcsum",        "xxxx..xxxxxxxxxxx"),
+    (Class::Json,           "json",               "........xx..xx..."),
+    (Class::DryRun,         "dry-run",            ".......xxx..xxxxx"),
+    (Class::Full,           "full",               "xxxxxxxxx.xxxxxxx"),
+    (Class::Watch,          "watch",              "xxxxxxx.xxxxxxxxx"),
 ];
 
 /// What goes with which tunnel type: the letters stand for ipip, gue, gre.
@@ -356,7 +385,7 @@ mod tests {
             let rows = RULES.iter().filter(|(class, ..)| Some(*class) == opt.class()).count();
             assert_eq!(rows, usize::from(opt.class().is_some()), "--{}", opt.long);
         }
-        assert!(RULES.iter().all(|(.., letters)| letters.len() == Command::StopDaemon as usize + 1));
+        assert!(RULES.iter().all(|(.., letters)| letters.len() == Command::PurgeDest as usize + 1));
         assert!(TUNNEL_RULES.iter().all(|(.., letters)| letters.len() == 3));
     }
 }

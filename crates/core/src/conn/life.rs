@@ -5,7 +5,7 @@
 //! gives a record back only when it finds it dead for [`GRACE_NS`].
 
 use super::{Direction, table, tcp};
-use crate::abi::{Conn, ConnId, Dest, conn_flags};
+use crate::abi::{Conn, ConnId, Dest, DestId, conn_flags};
 use crate::tables::Tables;
 use rvs_wire::ipv4::proto;
 
@@ -77,7 +77,7 @@ pub fn enter<T: Tables>(tables: &T, conn: &Conn, from: u8, to: u8) -> bool {
     let mut before = 0;
     let moved = table::locked(tables, conn, |conn| {
         let flags = conn.flags.get();
-        let ours = flags & conn_flags::LIVE != 0 && conn.state.get() == from;
+        let ours = flags & conn_flags::LIVE != 0 && flags & conn_flags::PURGED == 0 && conn.state.get() == from;
         if ours {
             before = flags & conn_flags::INACTIVE;
             conn.state.set(to);
@@ -118,7 +118,9 @@ pub fn expire<T: Tables>(tables: &T, id: ConnId, conn: &Conn, now: u64, even_if_
     if conn.rev_hash.get() != 0 {
         table::remove(tables, conn.rev_hash.get(), Direction::Out, id);
     }
-    if let Some(dest) = tables.dest(conn.dest.get()) {
+    if flags & conn_flags::PURGED == 0
+        && let Some(dest) = tables.dest(conn.dest.get())
+    {
         unbind(tables, dest, flags);
     }
     let control = conn.control.get();
@@ -128,6 +130,34 @@ pub fn expire<T: Tables>(tables: &T, id: ConnId, conn: &Conn, now: u64, even_if_
         tables.add(&template.controlled, -1);
     }
     true
+}
+
+/// Ends a connection of the destination `dest` for good, and at once. TCP ends are told: the record stays, no longer counted,
+/// until its time is up. Everything else just leaves the table, templates of persistence as well. `false`: it is of another
+/// destination, or over already.
+#[inline(always)]
+pub fn purge<T: Tables>(tables: &T, id: ConnId, dest: DestId, now: u64) -> bool {
+    let Some(conn) = tables.conn(id) else { return false };
+    let flags = conn.flags.get();
+    if flags & conn_flags::LIVE == 0 || flags & conn_flags::PURGED != 0 || conn.dest.get() != dest {
+        return false;
+    }
+    if conn.proto.get() != proto::TCP || flags & conn_flags::TEMPLATE != 0 {
+        return expire(tables, id, conn, now, true);
+    }
+    let mut flags = 0;
+    let purged = table::locked(tables, conn, |conn| {
+        flags = conn.flags.get();
+        let ours = flags & conn_flags::LIVE != 0 && flags & conn_flags::PURGED == 0;
+        if ours {
+            conn.flags.set(flags | conn_flags::PURGED);
+        }
+        ours
+    });
+    if purged && let Some(dest) = tables.dest(dest) {
+        unbind(tables, dest, flags);
+    }
+    purged
 }
 
 /// Marks a record that never got into the table, so that the sweeper gives it back.

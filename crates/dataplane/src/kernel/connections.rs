@@ -51,9 +51,12 @@ fn one(conns: &Shared, index: usize, now: u64) -> Option<Connection> {
     if same { describe(&conn, now) } else { None }
 }
 
-/// `None`: its time is up, or the record makes no sense.
+/// `None`: its time is up, it was purged, or the record makes no sense.
 fn describe(conn: &Conn, now: u64) -> Option<Connection> {
     let flags = conn.flags.get();
+    if flags & conn_flags::PURGED != 0 {
+        return None;
+    }
     let template = flags & conn_flags::TEMPLATE != 0;
     // A template's timer starts anew when it runs out while it controls connections.
     let rearmed = template && conn.controlled.get() != 0;

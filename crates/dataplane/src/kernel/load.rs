@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Sweep = 1,
     /// Make a round through what lblc and lblcr remember.
     Forget = 2,
+    /// End the connections of a destination, whose number goes with it.
+    Purge = 3,
 }
 
 /// The timeouts that IPVS begins with, seconds.
@@ -140,10 +142,16 @@ pub(crate) const GUE_PORT_FACT: &str = "gue-port";
 
 /// Runs `rvs_ctl`.
 pub(crate) fn control(home: &Home, command: Command) -> Result<(), Error> {
+    control_number(home, command, 0)
+}
+
+/// Runs `rvs_ctl` with a number.
+pub(crate) fn control_number(home: &Home, command: Command, number: u32) -> Result<(), Error> {
     /// What it returns when all went well.
     const XDP_PASS: u32 = 2;
     let mut packet = [0u8; 64];
     packet[0] = command as u8;
+    packet[4..8].copy_from_slice(&number.to_ne_bytes());
     let program = home.need(programs::CTL)?;
     let run = sys::test_run(program.as_fd(), &packet, 1, None).map_err(|error| failed("running rvs_ctl", error))?;
     if run.code == XDP_PASS {

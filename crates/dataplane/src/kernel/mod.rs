@@ -41,7 +41,8 @@ use maps::Maps;
 use place::{How, Place, net_namespace};
 use rvs_core::abi::{MarkRule, ServiceKey};
 use rvs_core::verdict::Reason;
-use rvs_intent::{Connection, Edit, Listing, Totals};
+use rvs_intent::{Connection, Edit, Listing, Table, Totals};
+use rvs_wire::{Addr, Be16};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
@@ -303,6 +304,19 @@ impl Dataplane for Director {
         let _lock = self.home.lock(How::Exclusive)?;
         let home = &self.home;
         update::update(&mut self.maps, edits, |marks| detour::fit(home, marks))
+    }
+
+    fn purge(&mut self, service: &ServiceKey, addr: Addr, port: Be16) -> Result<u32, UpdateError> {
+        // Nobody may give the destination's number to another meanwhile.
+        let _lock = self.home.lock(How::Exclusive)?;
+        let (dest, connections) = update::purged(&mut self.maps, service, addr, port)?;
+        load::control_number(&self.home, load::Command::Purge, dest)?;
+        Ok(connections)
+    }
+
+    fn preview(&mut self, edits: &[Edit]) -> Result<Table, UpdateError> {
+        let _lock = self.home.lock(How::Shared)?;
+        update::preview(&self.maps, edits)
     }
 
     fn listing(&mut self) -> Result<Listing, Error> {

@@ -10,7 +10,7 @@ use super::route::Router;
 use crate::{Error, UpdateError};
 use rvs_core::abi::{DestId, DestState, ServiceKey};
 use rvs_intent::{Capabilities, Edit, Refusal, Rules, Table};
-use rvs_wire::Family;
+use rvs_wire::{Addr, Be16, Family};
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
@@ -60,6 +60,35 @@ pub(crate) fn update(
 fn marks(table: &Table) -> BTreeSet<(Family, u32)> {
     let keys = table.services.iter().map(|service| &service.key).filter(|key| key.proto == 0);
     keys.filter_map(|key| Some((Family::from_raw(key.family)?, key.addr.last().raw()))).collect()
+}
+
+/// The number of a destination, and how many connections it has: templates of persistence included.
+pub(crate) fn purged(
+    maps: &mut Maps,
+    service: &ServiceKey,
+    addr: Addr,
+    port: Be16,
+) -> Result<(DestId, u32), UpdateError> {
+    let refused = |refusal| UpdateError::Refused { index: 0, refusal };
+    let image = settled(maps, boot_second())?;
+    let order = image.order();
+    let id = order.iter().find(|id| image.services[**id as usize].key == *service);
+    let list = &image.lists[*id.ok_or(refused(Refusal::NoService))? as usize];
+    let found = list.iter().find(|entry| {
+        let dest = &image.dests[entry.dest as usize];
+        dest.addr == addr && dest.port == port
+    });
+    let number = found.ok_or(refused(Refusal::NoDest))?.dest;
+    let dest = &image.dests[number as usize];
+    Ok((number, dest.active.saturating_add(dest.inactive).saturating_add(dest.persist)))
+}
+
+/// The table as it would be after the edits.
+pub(crate) fn preview(maps: &Maps, edits: &[Edit]) -> Result<Table, UpdateError> {
+    let image = Image::capture(maps)?;
+    let old = image.table(&maps.sched(image.heads.services_used)?)?;
+    let (services, _) = maps.sizes();
+    Ok(edited(&old, edits, &Router::new()?, services)?.0)
 }
 
 /// Zeroes the counters of a service and its destinations, or of all.

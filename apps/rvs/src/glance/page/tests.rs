@@ -13,7 +13,7 @@ fn glance(empty_services: u32) -> Glance {
     let names = rvs_config::names::FixedNames::default();
     let rules = rvs_config::ipvsadm::read_script(&text, &names).unwrap();
     let mut model = Model::default();
-    model.update(&rules.into_iter().map(|rule| rule.edit).collect::<Vec<_>>()).unwrap();
+    model.update(&rules.rules.into_iter().map(|rule| rule.edit).collect::<Vec<_>>()).unwrap();
     let mut listing = model.listing().unwrap();
     listing.services[0].dests[0].active = 12;
     listing.services[0].dests[0].inactive = 3;
