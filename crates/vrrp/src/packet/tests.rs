@@ -242,7 +242,8 @@ fn exercise(packet: Result<Packet<'_>, Malformed>) {
         Err(reason) => return assert!(Malformed::ALL.contains(&reason) && !reason.label().is_empty()),
     };
     let key = HmacKey::new(1, vec![1; 32]).unwrap();
-    let _ = (packet.advert(), packet.addresses().count(), packet.password(), packet.trailer(), packet.trailer_holds(&key));
+    let _ =
+        (packet.advert(), packet.addresses().count(), packet.password(), packet.trailer(), packet.trailer_holds(&key));
     let _ = (packet.ah_holds(&AhKey([0; 8]), true), packet.ah_spi_holds(), packet.ah_sequence());
     let _ = (packet.checksum_bare(), packet.checksum_pseudo(), packet.is_padded(packet.expected_len()));
 }

@@ -90,9 +90,8 @@ impl Trailer {
         if bytes[0] != SCHEME || bytes[2..4] != [0, 0] {
             return Err(TrailerError::Malformed);
         }
-        let sequence = u64::from_be_bytes([
-            bytes[4], bytes[5], bytes[6], bytes[7], bytes[8], bytes[9], bytes[10], bytes[11],
-        ]);
+        let sequence =
+            u64::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7], bytes[8], bytes[9], bytes[10], bytes[11]]);
         Ok(Self { key_id: bytes[1], sequence: Sequence(sequence) })
     }
 
@@ -120,7 +119,13 @@ fn digest(key: &HmacKey, version: Version, source: IpAddr, pdu: &[u8], prefix: &
 }
 
 /// The trailer of an advert.
-pub(super) fn seal(key: &HmacKey, sequence: Sequence, version: Version, source: IpAddr, pdu: &[u8]) -> [u8; TRAILER_LEN] {
+pub(super) fn seal(
+    key: &HmacKey,
+    sequence: Sequence,
+    version: Version,
+    source: IpAddr,
+    pdu: &[u8],
+) -> [u8; TRAILER_LEN] {
     let prefix = Trailer { key_id: key.id, sequence }.prefix();
     let digest = digest(key, version, source, pdu, &prefix).finalize().into_bytes();
     let mut bytes = [0; TRAILER_LEN];
@@ -130,13 +135,7 @@ pub(super) fn seal(key: &HmacKey, sequence: Sequence, version: Version, source: 
 }
 
 /// True if the digest is right; in constant time.
-pub(super) fn verify(
-    key: &HmacKey,
-    version: Version,
-    source: IpAddr,
-    pdu: &[u8],
-    bytes: &[u8; TRAILER_LEN],
-) -> bool {
+pub(super) fn verify(key: &HmacKey, version: Version, source: IpAddr, pdu: &[u8], bytes: &[u8; TRAILER_LEN]) -> bool {
     let mut prefix = [0; DIGEST_AT];
     prefix.copy_from_slice(&bytes[..DIGEST_AT]);
     digest(key, version, source, pdu, &prefix).verify_truncated_left(&bytes[DIGEST_AT..]).is_ok()
