@@ -3,6 +3,7 @@
 use super::Instance;
 use super::check::Reject;
 use super::garp::Cx;
+use crate::io::State;
 use crate::packet::{HmacKey, Packet, Sequence};
 use crate::params::{HmacMode, HmacParams, LegacyAuth, Protocol, Transport};
 use core::net::IpAddr;
@@ -14,6 +15,9 @@ pub(super) struct AhCounter {
     /// It has run out: nothing more is sent until somebody else was master.
     spent: bool,
 }
+
+/// Sequence numbers less apart than this are of two masters that count in step.
+const IN_STEP: u32 = 1024;
 
 /// Multicast senders that are remembered; contention seldom has more than two.
 const SENDERS: usize = 4;
@@ -103,6 +107,7 @@ impl Instance {
         let sequence = packet.ah_sequence().unwrap_or_default();
         if sequence <= self.ah.sequence {
             let local = self.ah.sequence;
+            self.contend(sequence, packet.source(), cx);
             let text = || {
                 format!(
                     "({name}) IPSEC-AH : sequence number {sequence} already processed. Packet dropped. Local({local})"
@@ -112,6 +117,16 @@ impl Instance {
         }
         self.ah.set(sequence);
         Ok(())
+    }
+
+    /// Two masters that count in step refuse each other's adverts for ever. Each jumps ahead, the one that is to stay master
+    /// further, so that it is heard. Not more often than one complaint, or repeating old adverts would use up the numbers.
+    fn contend(&mut self, theirs: u32, source: IpAddr, cx: &Cx<'_>) {
+        let in_step = self.ah.sequence - theirs < IN_STEP;
+        if self.state == State::Master && in_step && self.complaints.allow("ah-contention", cx.now) {
+            let jump = 2 * u32::from(self.priority.get()) + u32::from(self.source > Some(source));
+            self.ah.sequence = self.ah.sequence.saturating_add(jump);
+        }
     }
 
     /// Verifies the trailer.

@@ -39,7 +39,6 @@ impl Instance {
         if let Err(reason) = self.check(packet, other || !self.params.skip_check_adv_addr, cx) {
             return Heard::Refused(reason);
         }
-        self.listening = false;
         let priority = packet.priority();
         let name = self.params.name.clone();
         let gave_way = self.params.is_owner() && self.priority == Priority::HIGHEST_OF_OTHERS;
@@ -205,13 +204,14 @@ impl Instance {
         Heard::GiveWay
     }
 
-    /// Sends an advert at once, and the next one an interval later. What was said a moment ago is not said again: a flood of
-    /// adverts must not make us flood.
+    /// Sends an advert at once, and the next one an interval later. What was answered a moment ago is not answered again: a
+    /// flood of adverts must not make us flood.
     fn answer(&mut self, cx: &mut Cx<'_>) {
         let interval = self.params.interval();
-        if self.last_sent.is_some_and(|at| cx.now.since(at) < interval / 20) {
+        if self.last_answer.is_some_and(|at| cx.now.since(at) < interval / 20) {
             return;
         }
+        self.last_answer = Some(cx.now);
         self.send(self.priority.get(), cx);
         self.timer = Some(cx.now + interval);
     }

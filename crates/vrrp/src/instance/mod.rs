@@ -40,8 +40,8 @@ pub struct Instance {
     timer: Option<Time>,
     /// The wait that `timer` was set to, for a change of priority to correct.
     wait: Duration,
-    /// It was woken late and listens once more before it takes over.
-    listening: bool,
+    /// As backup: when it wants to be woken next for no other reason than to see that it was not asleep.
+    pulse: Option<Time>,
     preempt_at: Option<Time>,
     master: Option<(IpAddr, u8)>,
     /// Its addresses are on their interfaces.
@@ -52,6 +52,7 @@ pub struct Instance {
     hmac: HmacState,
     ip_id: u16,
     last_sent: Option<Time>,
+    last_answer: Option<Time>,
     last_transition: Time,
     rogue: Rogue,
     /// Unicast peers were heard to use the old checksum.
@@ -119,7 +120,7 @@ impl Instance {
             learned: None,
             timer: None,
             wait: Duration::ZERO,
-            listening: false,
+            pulse: None,
             preempt_at: None,
             master: None,
             holds: false,
@@ -129,6 +130,7 @@ impl Instance {
             hmac: HmacState::default(),
             ip_id: 0,
             last_sent: None,
+            last_answer: None,
             last_transition: now,
             rogue: Rogue::default(),
             old_unicast: false,
@@ -220,7 +222,7 @@ impl Instance {
     /// When it wants to be woken.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let Rounds { second, lower, refresh, vmac, .. } = self.rounds;
-        [self.timer, second, lower, refresh, vmac, self.rogue.until].into_iter().flatten().min()
+        [self.timer, self.pulse, second, lower, refresh, vmac, self.rogue.until].into_iter().flatten().min()
     }
 
     /// Learns what its interface has for it. Returns true if its source address has changed.

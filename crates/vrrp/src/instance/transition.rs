@@ -11,6 +11,8 @@ use rvs_machine::Time;
 
 /// A backup that is woken later than this part of an interval may have slept through adverts.
 const LATE: u32 = 4;
+/// A backup looks whether it is awake this often in an interval.
+const PULSE: u32 = 2;
 
 impl Instance {
     /// Begins in the state that `group` allows; `may_lead`: an owner may become master at once.
@@ -50,6 +52,7 @@ impl Instance {
         cx.log(format!("({}) Entering BACKUP STATE (init)", self.params.name));
         self.notify(cx, group);
         self.wait_for(wait, cx.now + delay);
+        self.pulse = Some(cx.now + self.master_interval() / PULSE);
     }
 
     /// Sets the master-down timer.
@@ -63,23 +66,30 @@ impl Instance {
         self.wait_for(self.master_down(), now);
     }
 
-    /// True if its main timer is due. A backup that was woken late listens once more first: it may have slept through adverts
-    /// that nobody kept for it.
-    pub(crate) fn is_due(&mut self, cx: &mut Cx<'_>) -> bool {
-        let Some(at) = self.timer.filter(|at| *at <= cx.now) else { return false };
-        let late = cx.now.since(at);
+    /// Looks whether it slept. A backup that did may have missed adverts that nobody kept for it: it listens for more than an
+    /// interval before it takes over, however little was left of its wait.
+    ///
+    /// Lateness of the master-down timer alone would not show a sleep that ended just before; so a backup has itself woken
+    /// several times in an interval.
+    pub(crate) fn check_pulse(&mut self, cx: &mut Cx<'_>) {
         let interval = self.master_interval();
-        match self.state {
-            State::Backup if late > interval / LATE && !self.listening => {
-                self.stats.late_wakes += 1;
-                self.listening = true;
-                self.report_lateness(late, cx);
-                self.wait_for(interval + self.skew(), cx.now);
-                false
-            }
-            State::Backup | State::Master => true,
-            State::Init | State::Fault => false,
+        let due = self.timer.into_iter().chain(self.pulse).min();
+        if self.state != State::Backup || due.is_none_or(|at| at > cx.now) {
+            return;
         }
+        let late = due.map_or(Duration::ZERO, |at| cx.now.since(at));
+        if late > interval / LATE {
+            self.stats.late_wakes += 1;
+            self.report_lateness(late, cx);
+            let until = cx.now + interval + interval / 2 + self.skew();
+            self.timer = self.timer.map(|at| at.max(until));
+        }
+        self.pulse = Some(cx.now + interval / PULSE);
+    }
+
+    /// True if its main timer is due.
+    pub(crate) fn is_due(&self, now: Time) -> bool {
+        matches!(self.state, State::Backup | State::Master) && self.timer.is_some_and(|at| at <= now)
     }
 
     fn report_lateness(&mut self, late: Duration, cx: &mut Cx<'_>) {
@@ -137,7 +147,7 @@ impl Instance {
     pub(crate) fn become_master(&mut self, group: Option<State>, cx: &mut Cx<'_>) {
         self.ah.renew();
         self.complaints.0.clear();
-        self.listening = false;
+        self.pulse = None;
         self.state = State::Master;
         self.want = State::Master;
         if self.params.is_owner() && self.priority != Priority::OWNER {
@@ -194,11 +204,12 @@ impl Instance {
 
     /// Starts the master-down timer in backup, no timer in fault.
     fn listen(&mut self, now: Time) {
-        self.listening = false;
         if self.state == State::Backup {
             self.wait_for_master(now);
+            self.pulse = Some(now + self.master_interval() / PULSE);
         } else {
             self.timer = None;
+            self.pulse = None;
         }
     }
 
@@ -222,6 +233,7 @@ impl Instance {
         self.want = State::Init;
         self.state = State::Init;
         self.timer = None;
+        self.pulse = None;
     }
 
     /// What a reload changes for a master or a backup: new parameters, the same state.

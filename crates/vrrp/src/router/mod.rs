@@ -224,8 +224,9 @@ impl Router {
         self.with(at, |instance, _, cx| {
             instance.do_rounds(cx);
             instance.check_rogue(cx);
+            instance.check_pulse(cx);
         });
-        if !self.with(at, |instance, _, cx| instance.is_due(cx)) {
+        if !self.instances[at].is_due(self.now) {
             return;
         }
         if self.instances[at].state() == State::Master {

@@ -39,9 +39,9 @@ fn stats(node: &Node) -> Stats {
 #[track_caller]
 fn refused(params: InstanceParams, input: Input, counter: fn(&Stats) -> u64) {
     let mut node = Node::started(1, one(params), Time::ZERO);
-    let before = node.router.deadline();
+    let before = node.due();
     node.input(ms(100), input);
-    assert_eq!((node.state(), node.router.deadline()), (State::Backup, before));
+    assert_eq!((node.state(), node.due()), (State::Backup, before));
     assert_eq!((counter(&stats(&node)), stats(&node).advert_rcvd), (1, 0));
 }
 
@@ -120,7 +120,7 @@ fn the_authentication_header_stops_forgers_and_repeaters() {
         assert_eq!(stats(&node).auth_failure, failures);
     }
     // As master it goes on from there.
-    let end = node.router.deadline().unwrap();
+    let end = node.due().unwrap();
     let sent = node.wake(end);
     let packet = rvs_vrrp::packet::Packet::parse_v4(&sent[0].bytes).unwrap();
     assert!(packet.ah_sequence() == Some(7) && packet.ah_holds(&key, false));
@@ -253,19 +253,19 @@ fn a_flood_changes_nothing() {
     let forged = Advert { body: Body::V2 { interval: 1, legacy: Legacy::Password(*b"forged\0\0") }, ..advert(255) };
     for (advert, counter) in [(forged, 10_000), (advert(1), 0), (advert(0), 0)] {
         let mut node = Node::started(1, one(recorded(100)), Time::ZERO);
-        let start = node.router.deadline().unwrap();
+        let start = node.due().unwrap();
         node.wake(start);
         node.done.clear();
         let input = sent(&advert, &way(), &PLAIN);
         for number in 0..10_000 {
             let now = start + Duration::from_micros(100 * number);
             node.input(now, input.clone());
-            if node.router.deadline().is_some_and(|at| at <= now) {
+            if node.due().is_some_and(|at| at <= now) {
                 node.wake(now);
             }
         }
         let end = start + Duration::from_secs(1);
-        while let Some(at) = node.router.deadline().filter(|at| *at <= end) {
+        while let Some(at) = node.due().filter(|at| *at <= end) {
             node.wake(at);
         }
         assert_eq!(node.state(), State::Master);
@@ -284,7 +284,7 @@ proptest! {
     fn random_bytes_change_no_state(seed in any::<u64>()) {
         let mut rng = Rng::new(seed);
         let mut node = Node::started(1, one(recorded(100)), Time::ZERO);
-        let before = node.router.deadline();
+        let before = node.due();
         for _ in 0..200 {
             let mut bytes = emit(&advert(200), &way(), &PLAIN);
             match rng.below(3) {
@@ -297,7 +297,7 @@ proptest! {
             let ipv6 = Some((core::net::Ipv6Addr::LOCALHOST, core::net::Ipv6Addr::LOCALHOST, Some(255)));
             node.input(ms(100), Input::Received(Received { interface: Name::from("eth0"), bytes, ipv6 }));
         }
-        prop_assert_eq!((node.state(), node.router.deadline()), (State::Backup, before));
+        prop_assert_eq!((node.state(), node.due()), (State::Backup, before));
         prop_assert_eq!(stats(&node).advert_rcvd, 0);
         let quiet = |output: &Output| matches!(output, Output::Log(_) | Output::Notify(_) | Output::Addresses { .. });
         let all_quiet = node.done.iter().all(|(_, output)| quiet(output));

@@ -84,14 +84,35 @@ impl Node {
         node
     }
 
+    /// An input, with everything done that was due before.
     pub(crate) fn input(&mut self, now: Time, input: Input) -> Vec<Datagram> {
+        let mut sent = self.pass(now, false);
         self.router.handle(now, input);
-        self.drain(now)
+        sent.extend(self.drain(now));
+        sent
     }
 
+    /// Awake until `now`, and what is due then.
     pub(crate) fn wake(&mut self, now: Time) -> Vec<Datagram> {
+        self.pass(now, true)
+    }
+
+    /// Asleep until `now`; what the socket kept is handed over before anything else.
+    pub(crate) fn oversleep(&mut self, now: Time, kept: Option<Input>) {
+        if let Some(input) = kept {
+            self.router.handle(now, input);
+        }
         self.router.wake(now);
-        self.drain(now)
+        self.drain(now);
+    }
+
+    fn pass(&mut self, end: Time, inclusive: bool) -> Vec<Datagram> {
+        let mut sent = Vec::new();
+        while let Some(at) = self.router.deadline().filter(|at| *at < end || (inclusive && *at == end)) {
+            self.router.wake(at);
+            sent.extend(self.drain(at));
+        }
+        sent
     }
 
     fn drain(&mut self, now: Time) -> Vec<Datagram> {
@@ -103,6 +124,11 @@ impl Node {
             self.done.push((now, output));
         }
         sent
+    }
+
+    /// The first instance's next advert, or the end of its master. There are other reasons to wake a router.
+    pub(crate) fn due(&self) -> Option<Time> {
+        self.router.instances()[0].timer()
     }
 
     pub(crate) fn state(&self) -> State {

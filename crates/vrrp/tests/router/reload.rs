@@ -10,7 +10,7 @@ use rvs_vrrp::{Input, Output, State};
 fn master() -> Node {
     let mut node = Node::started(1, one(recorded(100)), Time::ZERO);
     while node.state() != State::Master {
-        let at = node.router.deadline().unwrap();
+        let at = node.due().unwrap();
         node.wake(at);
     }
     node.done.clear();
@@ -24,10 +24,10 @@ fn reload(node: &mut Node, now: Time, config: Config) {
 #[test]
 fn what_is_unchanged_does_nothing_at_all() {
     let mut node = master();
-    let (deadline, stats) = (node.router.deadline(), *node.router.instances()[0].stats());
+    let (deadline, stats) = (node.due(), *node.router.instances()[0].stats());
     reload(&mut node, ms(4000), one(recorded(100)));
     assert_eq!(node.done, []);
-    assert_eq!((node.router.deadline(), *node.router.instances()[0].stats()), (deadline, stats));
+    assert_eq!((node.due(), *node.router.instances()[0].stats()), (deadline, stats));
     // Beside it another one comes, and goes again.
     let mut both = one(recorded(100));
     both.instances.push(version3("NEW", 9, 100, &["10.0.1.77"]));
@@ -36,7 +36,7 @@ fn what_is_unchanged_does_nothing_at_all() {
     assert_eq!((node.adverts(), node.router.instances()[0].timer()), (vec![], deadline));
     reload(&mut node, ms(4002), one(recorded(100)));
     assert_eq!(node.notified().last().unwrap(), "INSTANCE \"NEW\" FAULT 100");
-    assert_eq!((node.adverts(), node.router.deadline()), (vec![], deadline));
+    assert_eq!((node.adverts(), node.due()), (vec![], deadline));
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_backup_keeps_its_place_in_time() {
     let mut node = Node::started(1, one(recorded(90)), Time::ZERO);
     reload(&mut node, ms(3000), one(recorded(218)));
     // 128 of 256 more priority: half a second less.
-    assert_eq!(node.router.deadline(), Some(Time::ZERO + Duration::from_micros(3_648_437 - 500_000)));
+    assert_eq!(node.due(), Some(Time::ZERO + Duration::from_micros(3_648_437 - 500_000)));
     assert_eq!(node.notified(), ["INSTANCE \"VI_1\" BACKUP 90"]);
 }
 
@@ -104,5 +104,5 @@ fn before_the_start_a_reload_is_just_another_configuration() {
 fn the_start_can_be_delayed() {
     let config = Config { startup_delay: Duration::from_secs(10), ..one(recorded(100)) };
     let node = Node::started(1, config, Time::ZERO);
-    assert_eq!(node.router.deadline(), Some(Time::ZERO + Duration::from_micros(13_609_375)));
+    assert_eq!(node.due(), Some(Time::ZERO + Duration::from_micros(13_609_375)));
 }

@@ -57,7 +57,7 @@ fn each_kind_can_be_a_condition() {
     assert_eq!(reversed.state(), State::Backup);
     assert_eq!(after(&mut reversed, Input::Bfd("b".into(), true)).0, State::Fault);
     let mut script = node(100, Tracked::Script("s".into()), 0, false);
-    assert_eq!((script.state(), script.notified().len(), script.router.deadline()), (State::Fault, 0, None));
+    assert_eq!((script.state(), script.notified().len(), script.due()), (State::Fault, 0, None));
     assert_eq!(after(&mut script, Input::Script("s".into(), ScriptEnd::TimedOut)).0, State::Fault);
     assert_eq!(script.notified(), ["INSTANCE \"VI_1\" FAULT 100"]);
     assert_eq!(after(&mut script, Input::Script("s".into(), ScriptEnd::Exited(0))).0, State::Backup);
@@ -76,9 +76,9 @@ fn an_owner_is_immune_to_weights_and_leads_when_its_condition_holds() {
 #[test]
 fn a_higher_priority_shortens_the_wait_by_the_difference_of_the_skew_times() {
     let mut node = node(100, Tracked::File("f".into()), 1, false);
-    let before = node.router.deadline().unwrap();
+    let before = node.due().unwrap();
     node.input(ms(500), Input::File("f".into(), 128));
-    assert_eq!(before.since(node.router.deadline().unwrap()).as_micros(), 500_000);
+    assert_eq!(before.since(node.due().unwrap()).as_micros(), 500_000);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn node(params: InstanceParams, state: State) -> (Node, Time) {
     let mut node = Node::started(HOST, one(params), Time::ZERO);
     let mut now = Time::ZERO;
     if state == State::Master {
-        now = node.router.deadline().unwrap();
+        now = node.due().unwrap();
         node.wake(now);
     }
     assert_eq!(node.state(), state);
@@ -49,7 +49,7 @@ fn skew(prio: u64, centis: u64) -> Duration {
 #[test]
 fn initialize_with_255_is_master_at_once() {
     let mut node = Node::started(HOST, one(params(255)), Time::ZERO);
-    assert_eq!(node.router.deadline(), Some(Time::ZERO));
+    assert_eq!(node.due(), Some(Time::ZERO));
     node.wake(Time::ZERO);
     assert_eq!(node.state(), State::Master);
     // Advert, then addresses, then gratuitous ARP (6.4.1).
@@ -59,7 +59,7 @@ fn initialize_with_255_is_master_at_once() {
     let added = place(|output| matches!(output, Output::Addresses { add: true, .. }));
     let told = place(|output| matches!(output, Output::Frame { .. }));
     assert!(sent < added && added < told);
-    assert_eq!(node.router.deadline(), Some(ms(500)));
+    assert_eq!(node.due(), Some(ms(500)));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn initialize_with_less_is_backup_whatever_the_configured_state() {
     for start_as_master in [false, true] {
         let node = Node::started(HOST, one(InstanceParams { start_as_master, ..params(100) }), Time::ZERO);
         assert_eq!(node.state(), State::Backup);
-        assert_eq!(node.router.deadline(), Some(Time::ZERO + down(100, 50)));
+        assert_eq!(node.due(), Some(Time::ZERO + down(100, 50)));
         assert!(node.adverts().is_empty());
     }
 }
@@ -93,7 +93,7 @@ fn backup_and_an_advert() {
     ] {
         let (mut node, _) = node(InstanceParams { nopreempt, ..params(100) }, State::Backup);
         node.input(at, advert(from, prio, centis));
-        assert_eq!(node.router.deadline(), expected, "{nopreempt} {from} {prio} {centis}");
+        assert_eq!(node.due(), expected, "{nopreempt} {from} {prio} {centis}");
         assert_eq!(node.state(), State::Backup);
         assert!(node.adverts().is_empty());
     }
@@ -108,7 +108,7 @@ fn backup_and_its_timer() {
     node.wake(end);
     assert_eq!(node.state(), State::Master);
     assert_eq!(node.adverts(), [(end, 100)]);
-    assert_eq!(node.router.deadline(), Some(end + Duration::from_millis(500)));
+    assert_eq!(node.due(), Some(end + Duration::from_millis(500)));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_repeated_priority_zero_does_not_keep_a_backup_waiting() {
     let (mut node, _) = node(params(100), State::Backup);
     node.input(ms(1000), advert(9, 0, 50));
     node.input(ms(1200), advert(9, 0, 50));
-    assert_eq!(node.router.deadline(), Some(ms(1000) + skew(100, 50)));
+    assert_eq!(node.due(), Some(ms(1000) + skew(100, 50)));
 }
 
 /// (sender, priority), whether the master gives way, whether it answers at once.
@@ -157,7 +157,7 @@ fn master_and_its_timer() {
     let due = since + Duration::from_millis(500);
     node.wake(due);
     assert_eq!(node.adverts(), [(due, 100)]);
-    assert_eq!(node.router.deadline(), Some(due + Duration::from_millis(500)));
+    assert_eq!(node.due(), Some(due + Duration::from_millis(500)));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn stopping() {
     master.input(since + MS, Input::Stop);
     assert_eq!(master.adverts(), [(since + MS, 0)]);
     assert!(master.done.iter().any(|(_, output)| matches!(output, Output::Addresses { add: false, .. })));
-    assert_eq!((master.router.deadline(), master.state()), (None, State::Init));
+    assert_eq!((master.due(), master.state()), (None, State::Init));
     let (mut backup, now) = node(params(100), State::Backup);
     backup.input(now, Input::Stop);
     assert!(backup.adverts().is_empty());
@@ -178,9 +178,9 @@ fn a_backup_without_master_goes_back_to_its_own_interval() {
     let (mut node, _) = node(params(100), State::Backup);
     node.input(ms(100), advert(9, 200, 400));
     let end = ms(100) + down(100, 400);
-    assert_eq!(node.router.deadline(), Some(end));
+    assert_eq!(node.due(), Some(end));
     node.wake(end);
-    assert_eq!((node.state(), node.router.deadline()), (State::Master, Some(end + Duration::from_millis(500))));
+    assert_eq!((node.state(), node.due()), (State::Master, Some(end + Duration::from_millis(500))));
 }
 
 #[test]
@@ -193,8 +193,8 @@ fn preemption_can_be_delayed() {
         node.input(now, advert(9, 50, 50));
         last = now;
         now = now + Duration::from_millis(500);
-        if node.router.deadline().unwrap() < now {
-            now = node.router.deadline().unwrap();
+        if node.due().unwrap() < now {
+            now = node.due().unwrap();
             node.wake(now);
         }
     }
@@ -211,16 +211,16 @@ fn two_owners_the_lower_address_gives_way_and_the_other_one_if_it_does_not() {
     let at = since + Duration::from_millis(100);
     owner.input(at, advert(9, 255, 50));
     assert_eq!(owner.state(), State::Backup, "ours is the lower address");
-    let (mut owner, since) = node(params(255), State::Master);
-    let mut now = since;
-    for _ in 0..5 {
-        now = now + Duration::from_millis(500);
-        owner.wake(now);
-        owner.input(now + MS, advert(1, 255, 50));
+    let (mut owner, _) = node(params(255), State::Master);
+    for _ in 0..3 {
+        // The other is a little behind us.
+        let due = owner.router.instances()[0].timer().unwrap();
+        owner.wake(due);
+        owner.input(due + MS, advert(1, 255, 50));
     }
     assert_eq!((owner.state(), owner.router.instances()[0].priority().get()), (State::Backup, 254));
     // The rogue stops: ours is the owner again.
-    let end = owner.router.deadline().unwrap();
+    let end = owner.due().unwrap();
     owner.wake(end);
     assert_eq!((owner.state(), owner.router.instances()[0].priority().get()), (State::Master, 255));
 }
@@ -228,36 +228,50 @@ fn two_owners_the_lower_address_gives_way_and_the_other_one_if_it_does_not() {
 #[test]
 fn an_interval_of_nothing_is_refused() {
     let (mut node, _) = node(params(100), State::Backup);
-    let before = node.router.deadline();
+    let before = node.due();
     node.input(ms(100), advert(9, 200, 0));
-    assert_eq!(node.router.deadline(), before);
+    assert_eq!(node.due(), before);
     assert_eq!(node.router.instances()[0].stats().advert_interval_err, 1);
 }
 
 #[test]
 fn a_late_backup_listens_once_more_before_it_takes_over() {
     let end = Time::ZERO + down(100, 50);
+    let listen = Duration::from_millis(750) + skew(100, 50);
     let late = end + Duration::from_secs(10);
-    // Nobody is there: one interval and the skew time later it is master.
+    // Nobody is there: an interval and a half and the skew time later it is master.
     let (mut alone, _) = node(params(100), State::Backup);
-    alone.wake(late);
-    assert_eq!(alone.state(), State::Backup);
-    let again = late + Duration::from_millis(500) + skew(100, 50);
-    assert_eq!(alone.router.deadline(), Some(again));
-    alone.wake(again);
+    alone.oversleep(late, None);
+    assert_eq!((alone.state(), alone.due()), (State::Backup, Some(late + listen)));
+    alone.wake(late + listen);
     assert_eq!(alone.state(), State::Master);
-    assert!(alone.logs().contains(&"VRRP thread timer expired 10.000000 seconds ago".to_owned()));
+    // It has itself woken twice in an interval, so the first such time is what it is late for.
+    let slept = late.since(ms(250));
+    let text = format!("VRRP thread timer expired {}.{:06} seconds ago", slept.as_secs(), slept.subsec_micros());
+    assert!(alone.logs().contains(&text));
+    assert_eq!(alone.router.instances()[0].stats().late_wakes, 1);
     // A master is there: nothing happens.
     let (mut follower, _) = node(params(100), State::Backup);
-    follower.wake(late);
+    follower.oversleep(late, None);
     follower.input(late + MS, advert(9, 200, 50));
-    follower.wake(again);
+    follower.wake(late + listen);
     assert_eq!((follower.state(), follower.adverts()), (State::Backup, vec![]));
-    // What the socket kept is delivered before the wake-up: not even a second look is needed.
+    // What the socket kept comes before the wake-up.
     let (mut informed, _) = node(params(100), State::Backup);
-    informed.input(late, advert(9, 200, 50));
-    informed.wake(late);
-    assert_eq!(informed.router.deadline(), Some(late + down(100, 50)));
+    informed.oversleep(late, Some(advert(9, 200, 50)));
+    assert_eq!(informed.due(), Some(late + down(100, 50)));
+}
+
+#[test]
+fn a_sleep_that_ends_just_before_the_timer_is_noticed_too() {
+    let (mut sleeper, _) = node(params(100), State::Backup);
+    let end = Time::ZERO + down(100, 50);
+    sleeper.oversleep(end - MS, None);
+    assert_eq!(sleeper.due(), Some(end - MS + Duration::from_millis(750) + skew(100, 50)));
+    // A little lateness is nothing.
+    let (mut busy, _) = node(params(100), State::Backup);
+    busy.oversleep(ms(250 + 125), None);
+    assert_eq!((busy.due(), busy.router.instances()[0].stats().late_wakes), (Some(end), 0));
 }
 
 #[test]
@@ -265,15 +279,12 @@ fn a_master_that_slept_tells_its_addresses_again_or_gives_way_if_so_configured()
     let (mut sleeper, since) = node(params(100), State::Master);
     let late = since + Duration::from_secs(4);
     sleeper.done.clear();
-    sleeper.router.wake(late);
-    let mut frames = 0;
-    while let Some(output) = sleeper.router.poll() {
-        frames += usize::from(matches!(output, Output::Frame { .. }));
-    }
+    sleeper.oversleep(late, None);
+    let frames = sleeper.frames();
     assert!(frames >= 5, "{frames}");
     let careful = InstanceParams { timer_expired_backup: Some(priority(200)), ..params(100) };
     let (mut careful, since) = node(careful, State::Master);
-    careful.wake(since + Duration::from_secs(4));
+    careful.oversleep(since + Duration::from_secs(4), None);
     assert_eq!((careful.state(), careful.adverts()), (State::Backup, vec![]));
 }
 
