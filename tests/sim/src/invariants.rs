@@ -28,6 +28,7 @@ impl World {
     }
 
     /// In every circle with a director that can take part there is exactly one master, and its addresses are nowhere else.
+    /// Unless that is forbidden, it is one of the highest priority.
     fn one_master_each(&self) -> Result<(), String> {
         let mut circles: BTreeMap<Circle, Vec<(&Node, &Instance)>> = BTreeMap::new();
         for node in self.nodes.iter().filter(|node| node.life == Life::Awake && node.link_up) {
@@ -40,6 +41,10 @@ impl World {
             let [(master, instance)] = masters[..] else {
                 return Err(format!("{} masters of {circle:?}: {}", masters.len(), self.portrait()));
             };
+            let best = members.iter().map(|(_, member)| member.priority()).max();
+            if Some(instance.priority()) != best && !members.iter().any(|(_, member)| member.params().nopreempt) {
+                return Err(format!("the best of {circle:?} is not master: {}", self.portrait()));
+            }
             for vip in &instance.params().addresses {
                 let others = members.iter().map(|(node, _)| node).filter(|node| node.host != master.host);
                 for other in others {

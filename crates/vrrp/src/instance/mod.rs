@@ -6,6 +6,7 @@ mod auth;
 mod check;
 mod garp;
 mod hear;
+mod reload;
 mod send;
 mod transition;
 

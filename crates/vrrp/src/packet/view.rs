@@ -221,7 +221,7 @@ impl<'a> Packet<'a> {
     /// removed.
     pub fn is_padded(&self, expected: usize) -> bool {
         const MINIMUM: usize = 60 - 14;
-        expected < MINIMUM && expected < self.len && self.len <= MINIMUM && (MINIMUM - self.len) % 4 == 0
+        expected < MINIMUM && expected < self.len && self.len <= MINIMUM && (MINIMUM - self.len).is_multiple_of(4)
     }
 
     /// True if the checksum is right without a pseudo header.
