@@ -1,4 +1,5 @@
 //! Two speakers, or one and a neighbour that says what we like.
+#![allow(clippy::unwrap_used)] // A failed step is a failed test.
 
 use core::net::IpAddr;
 use core::time::Duration;

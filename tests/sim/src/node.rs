@@ -155,11 +155,7 @@ impl Node {
         let mut sent = Vec::new();
         while let Some(output) = self.router.poll() {
             match output {
-                Output::Send(datagram) => {
-                    if self.link_up {
-                        sent.push(datagram);
-                    }
-                }
+                Output::Send(datagram) if self.link_up => sent.push(datagram),
                 Output::Addresses { addresses, add, .. } => {
                     for address in addresses {
                         if add {

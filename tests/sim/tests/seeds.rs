@@ -1,5 +1,6 @@
 //! Ten thousand stories. One that fails names its seed; `RVS_SIM_SEED=<seed>` tells it again, `RVS_SIM_SEEDS=<n>` tells
 //! another number of them, `RVS_SIM_FIRST=<seed>` begins elsewhere.
+#![allow(clippy::unwrap_used)] // A failed step is a failed test.
 
 use rvs_sim::World;
 use std::collections::BTreeSet;

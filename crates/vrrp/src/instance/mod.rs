@@ -226,22 +226,20 @@ impl Instance {
         [self.timer, self.pulse, second, lower, refresh, vmac, self.rogue.until].into_iter().flatten().min()
     }
 
-    /// Learns what its interface has for it. Returns true if its source address has changed.
-    pub(crate) fn look_at(&mut self, link: Option<&Interface>) -> bool {
+    /// Learns what its interface has for it.
+    pub(crate) fn look_at(&mut self, link: Option<&Interface>) {
         let found = self.params.source.or_else(|| {
             let link = link?;
             if self.params.ipv6 { link.ipv6.map(IpAddr::V6) } else { link.ipv4.map(IpAddr::V4) }
         });
         self.faults.interface = !self.params.dont_track_primary && !link.is_some_and(|link| link.up);
         // An address that goes together with the link is remembered: the last advert of priority 0 needs it.
-        let changed = found.is_some() && found != self.source;
         if found.is_some() {
             self.source = found;
         }
         if self.params.source.is_none() {
             self.faults.source = found.is_none();
         }
-        changed
     }
 
     /// Takes over new parameters, keeping its state.

@@ -2,8 +2,10 @@
 //!
 //! Nothing here changes while a router runs. Everything is `Clone + PartialEq`, so that a reload finds what is unchanged.
 
+mod legal;
 mod tracking;
 
+pub use legal::{Conflict, Verdict};
 pub use tracking::{GroupParams, ProcessParams, ScriptParams, TrackParams, Tracked};
 
 use crate::packet::{AhKey, HmacKey};

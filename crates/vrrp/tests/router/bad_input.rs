@@ -3,7 +3,7 @@
 use crate::common::*;
 use core::time::Duration;
 use proptest::prelude::*;
-use rvs_machine::{Machine, Rng, Time};
+use rvs_machine::{Rng, Time};
 use rvs_vrrp::packet::{Advert, AhKey, Body, ChecksumForm, Envelope, HmacKey, Legacy, Seal, Sequence, emit};
 use rvs_vrrp::params::{HmacMode, HmacParams, InstanceParams, LegacyAuth, OldUnicast, Peer, Protocol, Transport};
 use rvs_vrrp::{Centis, Input, Name, Output, Received, Seconds, State, Stats, wall_clock};

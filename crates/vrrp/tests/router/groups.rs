@@ -36,7 +36,6 @@ fn node(config: Config) -> Node {
 }
 
 fn run(node: &mut Node, end: u64) {
-    use rvs_machine::Machine;
     while let Some(at) = node.due().filter(|at| *at <= ms(end)) {
         node.wake(at);
     }

@@ -1,7 +1,7 @@
 //! What tracked things do to an instance.
 
 use crate::common::*;
-use rvs_machine::{Machine, Time};
+use rvs_machine::Time;
 use rvs_vrrp::params::{Config, InstanceParams, ProcessParams, ScriptParams, TrackParams, Tracked};
 use rvs_vrrp::{Input, Interface, Priority, ScriptEnd, State};
 

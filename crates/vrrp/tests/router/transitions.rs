@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use core::time::Duration;
-use rvs_machine::{Machine, Time};
+use rvs_machine::Time;
 use rvs_vrrp::packet::{Advert, Body, ChecksumForm, Envelope, Seal, emit};
 use rvs_vrrp::params::{InstanceParams, Protocol};
 use rvs_vrrp::{Input, Name, Output, Received, State};
