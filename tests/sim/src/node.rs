@@ -106,6 +106,12 @@ impl Node {
         self.carry_out()
     }
 
+    /// Reads its configuration again; it is the same.
+    pub(crate) fn reload(&mut self, now: Time) -> Vec<Datagram> {
+        let config = Box::new(self.config.clone());
+        self.input(now, Input::Reload(config))
+    }
+
     /// Its link goes up or down. A sleeper learns it when it wakes up.
     pub(crate) fn set_link(&mut self, now: Time, up: bool) -> Vec<Datagram> {
         self.link_up = up;

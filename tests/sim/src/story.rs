@@ -7,7 +7,8 @@ use core::net::IpAddr;
 use core::time::Duration;
 use rvs_machine::Rng;
 use rvs_vrrp::params::{
-    Config, GroupParams, HmacMode, HmacParams, InstanceParams, LegacyAuth, Peer, Protocol, Transport, VirtualAddress,
+    Config, GroupParams, HmacMode, HmacParams, InstanceParams, LegacyAuth, Peer, Protocol, TrackParams, Tracked,
+    Transport, VirtualAddress,
 };
 use rvs_vrrp::{Centis, Input, Priority, Seconds, State, Vrid, packet};
 use std::collections::BTreeMap;
@@ -92,7 +93,7 @@ impl Story {
     fn config(&self, host: u8) -> Config {
         let instances: Vec<_> = (1..=self.routers).map(|number| self.instance(host, number)).collect();
         let members = instances.iter().map(|params| params.name.clone()).collect();
-        let group = GroupParams { name: "G".into(), members, track: Vec::new(), tracking_weight: false };
+        let group = GroupParams { name: "G".into(), members, track: Vec::new(), tracking_weight: true };
         Config { instances, groups: if self.grouped { vec![group] } else { Vec::new() }, ..Config::default() }
     }
 
@@ -125,6 +126,7 @@ impl Story {
         };
         params.addresses = vec![VirtualAddress { address, prefix: 24, device: None, options: "".into() }];
         params.transport = self.transport(host, params.ipv6);
+        params.track = vec![TrackParams { what: Tracked::File("load".into()), weight: 1, reverse: false }];
         params
     }
 
@@ -227,7 +229,7 @@ fn happen(story: &Story, world: &mut World) {
     let count = world.nodes.len() as u64;
     let at = world.rng.below(count) as usize;
     let other = world.rng.below(count) as usize;
-    match world.rng.below(12) {
+    match world.rng.below(15) {
         0 => world.disturb(at, |node, _| {
             node.end(Life::Killed);
             Vec::new()
@@ -259,6 +261,16 @@ fn happen(story: &Story, world: &mut World) {
         10 => {
             world.disturbed = world.now;
             world.net.heal();
+        }
+        11 | 12 => {
+            let value = world.rng.below(120) as i64 - 60;
+            world.disturb(at, |node, now| node.input(now, Input::File("load".into(), value)));
+        }
+        13 => {
+            let sent = world.nodes[at].reload(world.now);
+            if !sent.is_empty() {
+                world.nodes[at].complaint = Some("a reload of the same configuration sends adverts".to_owned());
+            }
         }
         _ => {
             // The clock on the wall is put forward or back. Adverts with trailers carry it: there only forward, as a sender

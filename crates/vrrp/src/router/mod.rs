@@ -101,6 +101,7 @@ impl Router {
             self.equip(at, true);
             self.with(at, |instance, _, cx| instance.look_at(cx.links.get(&instance.params().interface.clone())));
             self.assess(at);
+            self.explain(at);
         }
         self.begin_groups();
         for at in 0..self.instances.len() {

@@ -4,7 +4,7 @@ use super::Router;
 use crate::instance::Instance;
 use crate::io::{Input, Log, Output};
 use crate::params::{Config, InstanceParams, Name, TrackParams, Tracked};
-use crate::track::{Script, Standing, Tally, effect};
+use crate::track::{Effect, Script, Standing, Tally, effect};
 use std::collections::BTreeMap;
 
 /// How everything tracked stands.
@@ -100,6 +100,43 @@ impl Router {
         if instance.params().source.is_some() {
             instance.faults.source = instance.params().track_source && homeless;
         }
+    }
+
+    /// Says why an instance begins in fault.
+    pub(super) fn explain(&mut self, at: usize) {
+        let instance = &self.instances[at];
+        let (name, params) = (instance.name(), instance.params());
+        let mut lines = Vec::new();
+        if instance.faults.interface {
+            lines.push(format!("({name}): entering FAULT state (interface {} down)", params.interface));
+        }
+        if instance.faults.source && params.source.is_none() {
+            let version = if params.ipv6 { 6 } else { 4 };
+            lines.push(format!("({name}) entering FAULT state (no IPv{version} address for interface)"));
+        }
+        let group = self.membership[at].map(|group| &self.groups[group].params().track[..]);
+        for track in params.track.iter().chain(group.unwrap_or_default()) {
+            let standing = self.standing(&track.what);
+            if effect(track, standing) != Effect::Fault {
+                continue;
+            }
+            lines.push(match (&track.what, standing) {
+                (Tracked::Interface(tracked), _) => {
+                    format!("({name}): entering FAULT state (interface {tracked} down)")
+                }
+                (Tracked::File(tracked), Standing::Value(value)) => {
+                    format!("({name}): entering FAULT state (tracked file {tracked} has status {value})")
+                }
+                (Tracked::Process(tracked), _) => {
+                    format!("({name}) entering FAULT state (tracked process {tracked} quorum not achieved)")
+                }
+                (Tracked::Bfd(tracked), _) => format!("({name}): entering FAULT state (BFD instance {tracked} down)"),
+                (Tracked::Script(tracked) | Tracked::File(tracked), _) => {
+                    format!("({name}): entering FAULT state due to script {tracked}")
+                }
+            });
+        }
+        self.out.extend(lines.into_iter().map(|text| Output::Log(Log { detail: false, text })));
     }
 
     /// The priority that tracking makes of an instance with these parameters.

@@ -87,8 +87,25 @@ fn without_an_address_there_is_nothing_to_send_from() {
     node.input(Time::ZERO, Input::Interface(Interface { ipv4: None, ..eth0(1, true) }));
     node.input(Time::ZERO, Input::Start);
     assert_eq!(node.state(), State::Fault);
+    assert!(node.logs().contains(&"(VI_1) entering FAULT state (no IPv4 address for interface)".to_owned()));
     node.input(ms(5), Input::Interface(eth0(1, true)));
     assert_eq!(node.state(), State::Backup);
+}
+
+#[test]
+fn a_start_in_fault_says_why() {
+    let mut node = Node::new(1, one(recorded(100)));
+    node.input(Time::ZERO, Input::Interface(eth0(1, false)));
+    node.input(Time::ZERO, Input::Start);
+    assert_eq!(
+        node.logs(),
+        [
+            "(VI_1): entering FAULT state (interface eth0 down)",
+            "(VI_1) removing VIPs.",
+            "(VI_1) Entering FAULT STATE (init)",
+        ]
+    );
+    assert_eq!(node.notified(), ["INSTANCE \"VI_1\" FAULT 100"]);
 }
 
 #[test]
