@@ -93,6 +93,33 @@ fn gratuitous_arp_and_neighbour_advertisement_are_those_of_the_original() {
 }
 
 #[test]
+fn adverts_with_authentication_header_are_those_of_the_original_to_the_byte() {
+    let key = AhKey(*b"secret\0\0");
+    let advert = |vrid, priority, sequence, address| Advert {
+        vrid,
+        priority,
+        body: Body::V2 { interval: 1, legacy: Legacy::Header { sequence } },
+        addresses: vec![ip(address)],
+    };
+    let seal = Seal { ah: Some(&key), ..PLAIN };
+    // Captured from keepalived 2.2.7: multicast, its farewell, and to a peer, where the time to live is not covered.
+    let multicast =
+        hex("45c0 0040 0001 0000 ff33 cfb6 0a00 0101 e000 0012 7004 0000 0a00 0101 0000 0001 7857 ac59 4360 e2ef
+        c07d 55a3 2133 ff01 0201 d2bf 0a00 010a 0000 0000 0000 0000");
+    let farewell =
+        hex("45c0 0040 0002 0000 ff33 cfb5 0a00 0101 e000 0012 7004 0000 0a00 0101 0000 0002 8008 57d6 f983 da7f
+        6f1e e298 2133 0001 0201 d1c0 0a00 010a 0000 0000 0000 0000");
+    let unicast =
+        hex("45c0 0040 0001 0000 ff33 a4c7 0a00 0101 0a00 0102 7004 0000 0a00 0101 0000 0001 6eb1 dc87 b38d 9fa1
+        3324 1c21 2134 ff01 0201 d2bc 0a00 010c 0000 0000 0000 0000");
+    let group = |id| envelope("10.0.1.1", "224.0.0.18", id);
+    assert_eq!(emit(&advert(51, 255, 1, "10.0.1.10"), &group(1), &seal), multicast);
+    assert_eq!(emit(&advert(51, 0, 2, "10.0.1.10"), &group(2), &seal), farewell);
+    assert_eq!(emit(&advert(52, 255, 1, "10.0.1.12"), &envelope("10.0.1.1", "10.0.1.2", 1), &seal), unicast);
+    assert!(Packet::parse_v4(&unicast).unwrap().ah_holds(&key, true));
+}
+
+#[test]
 fn the_authentication_header_holds_until_a_covered_byte_changes() {
     let key = AhKey(*b"secret\0\0");
     let advert = Advert { body: Body::V2 { interval: 1, legacy: Legacy::Header { sequence: 7 } }, ..recorded_v2(100) };
