@@ -29,8 +29,9 @@ impl Instance {
             };
             self.state = State::Fault;
             self.last_transition = cx.now;
-            if self.faults.any() {
-                cx.log(format!("({}) Entering FAULT STATE (init)", self.params.name));
+            // Who only waits for a script's first result keeps quiet.
+            if self.faults.any() || allowed == State::Fault {
+                self.told = false;
                 self.notify(cx, group);
             }
             return;

@@ -95,6 +95,12 @@ impl Router {
     /// Sets and tells a group's first state.
     pub(super) fn begin_group(&mut self, group: usize) {
         self.groups[group].state = self.first_state(group);
+        let members = self.groups[group].members.iter().map(|at| &self.instances[*at]);
+        if let Some(first) = members.into_iter().find(|member| member.faults.any()) {
+            let (group, member) = (self.groups[group].name(), first.name());
+            let text = format!("VRRP_Group({group}): Syncing {member} to FAULT state");
+            self.out.push_back(crate::io::Output::Log(crate::io::Log { detail: false, text }));
+        }
         if self.groups[group].state != State::Init {
             self.notify_group(group, Event::Entered(self.groups[group].state));
         }

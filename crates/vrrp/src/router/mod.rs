@@ -105,6 +105,13 @@ impl Router {
         }
         self.begin_groups();
         for at in 0..self.instances.len() {
+            let group = self.membership[at].map(|group| self.groups[group].state());
+            if self.instances[at].faults.any() || group == Some(State::Fault) {
+                let text = format!("({}) entering FAULT state", self.instances[at].name());
+                self.out.push_back(Output::Log(crate::io::Log { detail: false, text }));
+            }
+        }
+        for at in 0..self.instances.len() {
             self.begin(at);
         }
     }

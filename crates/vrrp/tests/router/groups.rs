@@ -165,3 +165,24 @@ fn a_group_of_owners_leads_at_once() {
     run(&mut node, Duration::from_secs(2).as_millis() as u64);
     assert_eq!(node.notified().iter().filter(|line| line.starts_with("GROUP")).count(), 1);
 }
+
+#[test]
+fn a_start_with_a_member_in_fault_goes_as_the_originals() {
+    let mut node = Node::new(1, config(255, Vec::new(), Vec::new()));
+    node.input(Time::ZERO, Input::Interface(eth0(1, true)));
+    node.input(Time::ZERO, eth1(1, false));
+    node.input(Time::ZERO, Input::Start);
+    assert_eq!(states(&node), [State::Fault; 2]);
+    assert_eq!(
+        node.logs(),
+        [
+            "(IN): entering FAULT state (interface eth1 down)",
+            "VRRP_Group(G): Syncing IN to FAULT state",
+            "(OUT) entering FAULT state",
+            "(IN) entering FAULT state",
+            "(OUT) removing VIPs.",
+            "(IN) removing VIPs.",
+        ]
+    );
+    assert_eq!(node.notified(), ["GROUP \"G\" FAULT 0", "INSTANCE \"OUT\" FAULT 255", "INSTANCE \"IN\" FAULT 255"]);
+}

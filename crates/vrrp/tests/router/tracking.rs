@@ -99,11 +99,7 @@ fn a_start_in_fault_says_why() {
     node.input(Time::ZERO, Input::Start);
     assert_eq!(
         node.logs(),
-        [
-            "(VI_1): entering FAULT state (interface eth0 down)",
-            "(VI_1) removing VIPs.",
-            "(VI_1) Entering FAULT STATE (init)",
-        ]
+        ["(VI_1): entering FAULT state (interface eth0 down)", "(VI_1) entering FAULT state", "(VI_1) removing VIPs.",]
     );
     assert_eq!(node.notified(), ["INSTANCE \"VI_1\" FAULT 100"]);
 }
