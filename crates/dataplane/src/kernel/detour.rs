@@ -15,7 +15,6 @@ use super::netlink::{Message, Socket, attributes, flags, kind, number, push_attr
 use crate::Error;
 use rvs_wire::Family;
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 
 /// The interface that marked packets are routed to, and its other end, where nothing ever comes out.
@@ -56,7 +55,7 @@ impl Rule {
 
 /// Makes the detour fit the marks of services: there when there are any, gone when there are none. The lock must be held.
 pub(crate) fn fit(home: &Home, marks: &BTreeSet<(Family, u32)>) -> Result<(), Error> {
-    let there = fs::exists(format!("/sys/class/net/{DEVICE}")).unwrap_or(false) || find(DEVICE).is_ok();
+    let there = find(DEVICE).is_ok();
     if marks.is_empty() {
         return if there { remove(home) } else { Ok(()) };
     }
