@@ -161,7 +161,8 @@ fn compare(old: &[(&'static str, String)], new: &[(&'static str, String)]) -> Ve
     let mut keywords: Vec<&'static str> = old.iter().chain(new).map(|(keyword, _)| *keyword).collect();
     let mut seen = std::collections::BTreeSet::new();
     keywords.retain(|keyword| seen.insert(*keyword));
-    let settings = keywords.into_iter().map(|keyword| Setting { keyword, old: find(old, keyword), new: find(new, keyword) });
+    let settings =
+        keywords.into_iter().map(|keyword| Setting { keyword, old: find(old, keyword), new: find(new, keyword) });
     settings.filter(|setting| setting.old != setting.new).collect()
 }
 

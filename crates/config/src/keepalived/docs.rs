@@ -16,7 +16,12 @@ fn paragraph(lines: &[&str]) -> String {
 fn shape(syntax: &Syntax) -> String {
     let lines = syntax.lines.as_ref().map(|lines| format!("{{ {lines} … }}"));
     let block = syntax.block.map(|_| "{ … }".to_owned());
-    [Some(syntax.words.clone()), lines, block].into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    [Some(syntax.words.clone()), lines, block]
+        .into_iter()
+        .flatten()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn remarks(row: &Keyword) -> String {

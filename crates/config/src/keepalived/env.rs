@@ -22,7 +22,8 @@ impl Environment {
     pub fn system() -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let names = std::fs::read_dir("/sys/class/net").ok();
-        let interfaces = names.map(|names| names.filter_map(|name| name.ok()?.file_name().into_string().ok()).collect());
+        let interfaces =
+            names.map(|names| names.filter_map(|name| name.ok()?.file_name().into_string().ok()).collect());
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Self {
             config_id: host.trim().split('.').next().unwrap_or_default().to_owned(),

@@ -405,14 +405,17 @@ impl<T: Words> Lines<T> {
                 let parsed = T::parse(&mut args);
                 args.drain(reports);
                 match parsed {
-                    Ok(value) => self.0.push(Spanned::new(value, line.span())),
+                    Ok(value) => {
+                        self.0.push(Spanned::new(value, line.span()));
+                        if T::SHARES_LINE && !args.is_empty() {
+                            continue;
+                        }
+                        leftover(&args, reports);
+                    }
                     Err(bad) => bad.report(reports),
                 }
-                if !T::SHARES_LINE || args.is_empty() {
-                    break;
-                }
+                break;
             }
-            leftover(&args, reports);
         }
     }
 }

@@ -79,6 +79,9 @@ impl BlockInfo {
     /// Tells that a keyword is not of this block, and what may have been meant.
     pub(super) fn unknown(&self, statement: &Statement, reports: &mut Reports) {
         let name = statement.keyword();
+        if reports.is_full() {
+            return reports.error(statement.span(), "Unknown keyword");
+        }
         let help = self.near(name).map(|near| format!("did you mean `{near}`?")).or_else(|| {
             let places = places(name);
             let names: Vec<String> = places.iter().map(|place| format!("`{place}`")).collect();
@@ -93,7 +96,8 @@ impl BlockInfo {
             return None;
         }
         let names = self.rows().into_iter().flat_map(|row| row.names.iter().copied());
-        let (found, near) = names.map(|known| (known, strsim::jaro_winkler(known, name))).max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let (found, near) =
+            names.map(|known| (known, strsim::jaro_winkler(known, name))).max_by(|a, b| a.1.total_cmp(&b.1))?;
         (near > 0.87 || strsim::damerau_levenshtein(found, name) <= 2 && name.len() > 4).then_some(found)
     }
 }

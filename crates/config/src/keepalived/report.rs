@@ -143,6 +143,11 @@ impl Reports {
         self.worst.is_none_or(|worst| worst < Level::Warning)
     }
 
+    /// True if further ones are only counted: nobody needs to make them pretty.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= KEPT
+    }
+
     /// How many are not shown because there were too many.
     pub fn dropped(&self) -> usize {
         self.dropped

@@ -307,7 +307,8 @@ impl<'a> Reader<'a> {
             }
             (at, any) = (used.end, true);
             if out.len() > LINE_BYTES {
-                self.reports.error(line.span(used.begin..used.end), "the line expands to more than a megabyte - ignoring");
+                self.reports
+                    .error(line.span(used.begin..used.end), "the line expands to more than a megabyte - ignoring");
                 return Some(Text::default());
             }
             if !self.spend(out.len(), line.span(used.begin..used.end)) {

@@ -161,7 +161,9 @@ mod tests {
 
     #[test]
     fn braces_may_stand_anywhere() {
-        for text in ["a x {\n b\n c {\n d e\n }\n}", "a x\n{\nb\nc\n{ d e }}", "a x{\nb\nc{d e}\n}", "a x { b\n c { d e } }"] {
+        for text in
+            ["a x {\n b\n c {\n d e\n }\n}", "a x\n{\nb\nc\n{ d e }}", "a x{\nb\nc{d e}\n}", "a x { b\n c { d e } }"]
+        {
             assert_eq!(read(text).1, Vec::<String>::new(), "{text}");
             assert_eq!(shape(&read(text).0), "a x(b,c(d e))", "{text}");
         }

@@ -162,7 +162,12 @@ impl Splitter<'_> {
 
     /// The character of a number of at most this many digits; of more digits the last ones count.
     fn digits(&mut self, radix: u32, most: usize) -> Option<char> {
-        let count = self.rest.chars().take_while(|c| c.is_digit(radix)).take(if radix == 8 { most } else { usize::MAX }).count();
+        let count = self
+            .rest
+            .chars()
+            .take_while(|c| c.is_digit(radix))
+            .take(if radix == 8 { most } else { usize::MAX })
+            .count();
         let digits = &self.rest[..count];
         self.rest = &self.rest[count..];
         let digits = &digits[count.saturating_sub(most)..];

@@ -38,10 +38,7 @@ impl Value for ServerGroup {
         Syntax { words: <Name as Words>::syntax(), lines, block: None, repeats: false }
     }
 
-    fn read(
-        statement: &Statement,
-        reports: &mut Reports,
-    ) -> Option<Self> {
+    fn read(statement: &Statement, reports: &mut Reports) -> Option<Self> {
         let mut group = Self::default();
         group.spans.set_header(statement.span());
         match Name::parse(&mut Args::of(statement)) {

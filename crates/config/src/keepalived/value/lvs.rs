@@ -173,9 +173,8 @@ impl Words for GroupMember {
     }
 
     fn words(&self) -> Vec<String> {
-        let with_port = |text: String, port: &Option<u16>| {
-            std::iter::once(text).chain(port.map(|port| port.to_string())).collect()
-        };
+        let with_port =
+            |text: String, port: &Option<u16>| std::iter::once(text).chain(port.map(|port| port.to_string())).collect();
         match self {
             Self::Range { first, last, port } if first == last => with_port(first.to_string(), port),
             Self::Range { first, last, port } => with_port(format!("{first}-{last}"), port),
@@ -240,7 +239,9 @@ impl Words for Forward {
             "NAT" => return Ok(Self::Nat),
             "DR" => return Ok(Self::Dr),
             "TUN" => {}
-            other => return Err(Bad::new(word.span, format!("unknown [{other}] routing method")).help("NAT, DR or TUN")),
+            other => {
+                return Err(Bad::new(word.span, format!("unknown [{other}] routing method")).help("NAT, DR or TUN"));
+            }
         }
         if !args.take("type") {
             return Ok(Self::Ipip);

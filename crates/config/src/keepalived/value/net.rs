@@ -174,7 +174,11 @@ impl Words for Granularity {
         };
         let mask: Ipv4Addr = word.text.parse().map_err(|_| bad("IPv4"))?;
         let bits = u32::from(mask);
-        if bits.leading_ones() + bits.trailing_zeros() < 32 || bits == 0 { Err(bad("IPv4")) } else { Ok(Self::Mask(mask)) }
+        if bits.leading_ones() + bits.trailing_zeros() < 32 || bits == 0 {
+            Err(bad("IPv4"))
+        } else {
+            Ok(Self::Mask(mask))
+        }
     }
 
     fn words(&self) -> Vec<String> {

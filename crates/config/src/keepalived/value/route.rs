@@ -11,14 +11,25 @@ const KINDS: [&str; 9] =
 
 /// Metrics that are numbers and can be locked.
 const METRICS: [&str; 14] = [
-    "mtu", "hoplimit", "advmss", "rtt", "rttvar", "reordering", "window", "cwnd", "ssthresh", "rto_min", "initcwnd",
-    "initrwnd", "quickack", "fastopen_no_cookie",
+    "mtu",
+    "hoplimit",
+    "advmss",
+    "rtt",
+    "rttvar",
+    "reordering",
+    "window",
+    "cwnd",
+    "ssthresh",
+    "rto_min",
+    "initcwnd",
+    "initrwnd",
+    "quickack",
+    "fastopen_no_cookie",
 ];
 
 /// Options of one word that are kept as they are written.
-const NAMED: [&str; 11] = [
-    "protocol", "scope", "tos", "dsfield", "realms", "congctl", "pref", "ttl-propagate", "expires", "features", "vrf",
-];
+const NAMED: [&str; 11] =
+    ["protocol", "scope", "tos", "dsfield", "realms", "congctl", "pref", "ttl-propagate", "expires", "features", "vrf"];
 
 /// One metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
