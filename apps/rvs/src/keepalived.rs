@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_dump_reads_back_as_itself() {
-        let file = File::new("dump", "$A=5\nvrrp_script a { script \"/bin/x ${A}\" interval 2 }\n");
+        let file = File::new("dump", "$A=5\nvrrp_script a { script \"/bin/x ${A}\" }\n");
         let (status, out, _) = call(&["--dump-config", "-f", file.path()]);
         assert_eq!((status, out.as_str()), (GOOD, "vrrp_script a {\n    script \"/bin/x 5\"\n}\n"));
         let again = File::new("again", &out);

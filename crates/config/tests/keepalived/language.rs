@@ -156,6 +156,18 @@ fn all_errors_are_told_at_once_with_what_was_meant() {
     }
 }
 
+/// The names of all keywords of the original, up to 2.4.
+const ORIGINAL: &str = include_str!("keywords.txt");
+
+#[test]
+fn every_keyword_of_the_original_is_known() {
+    let known = rvs_config::keepalived::words();
+    let names: Vec<&str> = ORIGINAL.split_whitespace().collect();
+    assert!(names.len() >= 343, "{}", names.len());
+    let unknown: Vec<&&str> = names.iter().filter(|name| !known.contains(**name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
 #[test]
 fn what_has_no_effect_says_so_and_is_good() {
     let loaded = read("global_defs {\n enable_snmp_vrrp\n vrrp_ipsets a b\n process_names\n}\n");

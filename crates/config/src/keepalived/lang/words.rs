@@ -178,9 +178,9 @@ impl Splitter<'_> {
 
 /// A word so that reading it gives it back.
 pub(crate) fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./:+%,=*?[]^&|<>();".contains(c);
-    // A line of a list could begin with the word that reads another file.
-    if !word.is_empty() && !word.starts_with("include") && word.chars().all(plain) {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:+%,=*?[]^&|<>();@".contains(c);
+    // A line of a list could begin with the word that reads another file, or with the sign of a condition.
+    if !word.is_empty() && !word.starts_with("include") && !word.starts_with('@') && word.chars().all(plain) {
         return word.to_owned();
     }
     let mut out = String::from("\"");

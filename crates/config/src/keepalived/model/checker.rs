@@ -97,6 +97,8 @@ block! {
         virtualhost: Option<Text> = "virtualhost";
         /// The version of HTTP.
         http_protocol: Option<HttpProtocol> = "http_protocol";
+        /// A connection that ends without a farewell of TLS counts as failed.
+        tls_compliant: bool = "tls_compliant" [newer "2.2.8"];
         /// After a failure ask for all pages without a pause.
         fast_recovery: Option<Switch> = "fast_recovery";
         ..tls: Tls;

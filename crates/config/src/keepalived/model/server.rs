@@ -165,7 +165,7 @@ block! {
         /// The virtual host of HTTP checks.
         virtualhost: Option<Text> = "virtualhost";
         /// A name for those who look.
-        service_type: Option<Text> = "service_type";
+        service_type: Option<Text> = "service_type" [ours ""];
         /// Its name by SNMP.
         snmp_name: Option<Text> = "snmp_name" [no_effect "RVS has no SNMP agent; the name is shown with `--json`"];
         /// How long the share of a real server grows after it has come back.
