@@ -38,7 +38,7 @@ impl<'a> Args<'a> {
     }
 
     /// The next word, taken.
-    pub fn next(&mut self) -> Option<&'a Word> {
+    pub fn word(&mut self) -> Option<&'a Word> {
         let (first, rest) = self.words.split_first()?;
         self.words = rest;
         self.last = first.span;
@@ -51,14 +51,14 @@ impl<'a> Args<'a> {
     /// It is not.
     pub fn need(&mut self, what: &str) -> Result<&'a Word, Bad> {
         let last = self.last;
-        self.next().ok_or_else(|| Bad::new(last, format!("missing parameter: {what}")))
+        self.word().ok_or_else(|| Bad::new(last, format!("missing parameter: {what}")))
     }
 
     /// Takes the next word if it is this one.
     pub fn take(&mut self, word: &str) -> bool {
         let is = self.peek() == Some(word);
         if is {
-            self.next();
+            self.word();
         }
         is
     }
@@ -234,6 +234,9 @@ impl<T: Words> Value for T {
     }
 }
 
+/// Is told each keyword with a way to write it.
+pub type Each<'a> = dyn FnMut(&'static str, &dyn Fn(&mut Out)) + 'a;
+
 /// A block of keywords, made by the macro of the keyword table.
 pub trait Block: Clone + PartialEq + Debug + Default {
     /// Its row of the table.
@@ -245,7 +248,7 @@ pub trait Block: Clone + PartialEq + Debug + Default {
     /// What stands before the brace.
     fn head(&self) -> Vec<String>;
     /// Every keyword that is set, in the order of the table, as it is written.
-    fn each(&self, out: &mut dyn FnMut(&'static str, &dyn Fn(&mut Out)));
+    fn each(&self, out: &mut Each<'_>);
 
     /// Reads the statements between the braces.
     fn read_body(&mut self, statement: &Statement, reports: &mut Reports) {
@@ -311,8 +314,8 @@ impl Field for bool {
         no_body(statement, reports);
         let mut args = Args::of(statement);
         *self = match args.peek() {
-            Some("on" | "true" | "yes") => args.next().is_some(),
-            Some("off" | "false" | "no") => args.next().is_none(),
+            Some("on" | "true" | "yes") => args.word().is_some(),
+            Some("off" | "false" | "no") => args.word().is_none(),
             _ => true,
         };
         leftover(&args, reports);

@@ -238,7 +238,7 @@ macro_rules! block {
                 words
             }
 
-            fn each(&self, out: &mut dyn FnMut(&'static str, &dyn Fn(&mut $crate::keepalived::field::Out))) {
+            fn each(&self, out: &mut $crate::keepalived::field::Each<'_>) {
                 $(
                     if !$crate::keepalived::field::Field::is_unset(&self.$field) {
                         out($kw, &|out| $crate::keepalived::field::Field::write(&self.$field, $kw, out));

@@ -89,8 +89,9 @@ fn basics(server: &mut VirtualServer, groups: &HashMap<&str, Vec<bool>>, context
         told("lvs_sched", "no scheduler set, setting default 'wlc'");
         server.scheduler = Some(Scheduler::Wlc);
     }
-    let all_have = server.real_servers.iter().all(|real| real.lvs_method.is_some());
-    if server.lvs_method.is_none() && !(all_have && !server.real_servers.is_empty()) {
+    let reals = &server.real_servers;
+    let missing = reals.is_empty() || reals.iter().any(|real| real.lvs_method.is_none());
+    if server.lvs_method.is_none() && missing {
         told("lvs_method", "no forwarding method set, setting default NAT");
         server.lvs_method = Some(Forward::Nat);
     }

@@ -83,7 +83,7 @@ impl AddressEntry {
     }
 
     fn option(&mut self, args: &mut Args<'_>) -> Result<(), Bad> {
-        let Some(word) = args.next() else { return Ok(()) };
+        let Some(word) = args.word() else { return Ok(()) };
         match word.text.as_str() {
             "brd" | "broadcast" => {
                 let value = args.need("a broadcast address")?;

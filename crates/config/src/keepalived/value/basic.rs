@@ -96,7 +96,7 @@ impl Words for Switch {
         "[on|off|true|false|yes|no]".into()
     }
     fn parse(args: &mut Args<'_>) -> Result<Self, Bad> {
-        let Some(word) = args.next() else { return Ok(Self(true)) };
+        let Some(word) = args.word() else { return Ok(Self(true)) };
         match word.text.as_str() {
             "on" | "true" | "yes" => Ok(Self(true)),
             "off" | "false" | "no" => Ok(Self(false)),
@@ -117,7 +117,7 @@ impl Words for Strings {
         "[TEXT …]".into()
     }
     fn parse(args: &mut Args<'_>) -> Result<Self, Bad> {
-        Ok(Self(std::iter::from_fn(|| args.next()).map(|word| word.text.clone()).collect()))
+        Ok(Self(std::iter::from_fn(|| args.word()).map(|word| word.text.clone()).collect()))
     }
     fn words(&self) -> Vec<String> {
         self.0.clone()

@@ -18,7 +18,7 @@ impl Words for User {
 
     fn parse(args: &mut Args<'_>) -> Result<Self, Bad> {
         let user = args.need("a user")?.text.clone();
-        Ok(Self { user, group: args.next().map(|word| word.text.clone()) })
+        Ok(Self { user, group: args.word().map(|word| word.text.clone()) })
     }
 
     fn words(&self) -> Vec<String> {
@@ -128,7 +128,7 @@ impl Words for Process {
 
     fn parse(args: &mut Args<'_>) -> Result<Self, Bad> {
         let first = args.need("a program")?.text.clone();
-        let rest = std::iter::from_fn(|| args.next()).map(|word| word.text.clone());
+        let rest = std::iter::from_fn(|| args.word()).map(|word| word.text.clone());
         Ok(Self(std::iter::once(first).chain(rest).collect()))
     }
 

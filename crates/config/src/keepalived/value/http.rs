@@ -124,7 +124,7 @@ impl Words for Hex {
             if hex.bytes.len() > MOST {
                 return Err(Bad::new(part.span, "these are more bytes than a datagram holds"));
             }
-            word = args.next();
+            word = args.word();
         }
         Ok(hex)
     }
@@ -216,7 +216,7 @@ impl Words for RegexOptions {
 
     fn parse(args: &mut Args<'_>) -> Result<Self, Bad> {
         let mut options = Vec::new();
-        while let Some(word) = args.next() {
+        while let Some(word) = args.word() {
             if !REGEX_OPTIONS.contains(&word.text.as_str()) {
                 let help = REGEX_OPTIONS.join(", ");
                 return Err(Bad::new(word.span, format!("unknown regex option '{}'", word.text)).help(help));

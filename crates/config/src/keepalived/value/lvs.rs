@@ -153,7 +153,7 @@ impl Words for GroupMember {
         }
         let word = args.need("an address")?;
         let bad = || Bad::new(word.span, format!("Invalid virtual server group IP address {}", word.text));
-        let port = match args.next() {
+        let port = match args.word() {
             None => None,
             Some(port) => {
                 let value = integer(&port.text, 1, 65535).map_err(|text| Bad::new(port.span, text))?;
@@ -260,7 +260,7 @@ impl Words for Forward {
             _ => None,
         };
         if checksum.is_some() {
-            args.next();
+            args.word();
         }
         match (kind.text.as_str(), port) {
             ("ipip", None) if checksum.is_none() => Ok(Self::Ipip),
@@ -318,7 +318,7 @@ impl Words for SyncDaemon {
     fn parse(args: &mut Args<'_>) -> Result<Self, Bad> {
         let mut daemon = Self { interface: super::IfName::parse(args)?.0, ..Self::default() };
         let mut first = true;
-        while let Some(word) = args.next() {
+        while let Some(word) = args.word() {
             let mut number = |min, max| -> Result<i64, Bad> {
                 let word = args.need("a number")?;
                 integer(&word.text, min, max).map_err(|text| Bad::new(word.span, text))
@@ -378,7 +378,7 @@ impl Words for LvsTimeouts {
         if args.is_empty() {
             return Err(Bad::new(args.span(), "at least one time-out must be given").help(Self::syntax()));
         }
-        while let Some(word) = args.next() {
+        while let Some(word) = args.word() {
             let slot = match word.text.as_str() {
                 "tcp" => &mut timeouts.tcp,
                 "tcpfin" => &mut timeouts.tcpfin,
@@ -427,7 +427,7 @@ impl Words for Persistence {
         "[SECONDS (1…2678400)]".into()
     }
     fn parse(args: &mut Args<'_>) -> Result<Self, Bad> {
-        let Some(word) = args.next() else { return Ok(Self(360)) };
+        let Some(word) = args.word() else { return Ok(Self(360)) };
         let seconds = integer(&word.text, 1, 2_678_400).map_err(|text| Bad::new(word.span, text))?;
         Ok(Self(u32::try_from(seconds).unwrap_or(360)))
     }

@@ -98,7 +98,7 @@ impl Words for Endpoint {
 
     fn parse(args: &mut Args<'_>) -> Result<Self, Bad> {
         let address = address(args, "IP address")?;
-        let port = match args.next() {
+        let port = match args.word() {
             None => None,
             // Several files in the wild write 0 for any port.
             Some(word) => {
@@ -138,7 +138,7 @@ impl Words for Host {
         if word.text.is_empty() || numeric && word.text.parse::<IpAddr>().is_err() {
             return Err(Bad::new(word.span, format!("Invalid smtp server {}", word.text)));
         }
-        let port = match args.next() {
+        let port = match args.word() {
             Some(port) => Some(integer(&port.text, 1, 65535).map_err(|text| Bad::new(port.span, text))?),
             None => None,
         };

@@ -176,7 +176,7 @@ impl NextHop {
                     self.encap.push(args.need("a label")?.text.clone());
                 }
                 while let Some(name @ ("id" | "dst" | "src" | "tos" | "ttl" | "hoplimit" | "flags")) = args.peek() {
-                    args.next();
+                    args.word();
                     self.encap.extend([name.to_owned(), args.need(name)?.text.clone()]);
                 }
             }
@@ -250,7 +250,7 @@ impl Words for Route {
         let mut to = None;
         let mut v6 = false;
         let mut route = Self::new(Net { address: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), prefix: Some(0) });
-        while let Some(word) = args.next() {
+        while let Some(word) = args.word() {
             let text = word.text.as_str();
             match text {
                 "inet6" => v6 = true,

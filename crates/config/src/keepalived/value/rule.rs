@@ -70,7 +70,7 @@ impl Words for Rule {
 
     fn parse(args: &mut Args<'_>) -> Result<Self, Bad> {
         let mut rule = Self::default();
-        while let Some(word) = args.next() {
+        while let Some(word) = args.word() {
             match word.text.as_str() {
                 "not" => rule.not = true,
                 "from" => rule.from = Some(network(args, rule.inet6)?),

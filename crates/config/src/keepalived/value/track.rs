@@ -75,7 +75,7 @@ impl Words for FileInit {
 
     fn parse(args: &mut Args<'_>) -> Result<Self, Bad> {
         let mut init = Self::default();
-        while let Some(word) = args.next() {
+        while let Some(word) = args.word() {
             if word.text == "overwrite" {
                 init.overwrite = true;
             } else {

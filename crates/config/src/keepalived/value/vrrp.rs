@@ -29,7 +29,7 @@ impl Words for UnicastPeer {
         let bad = || Bad::new(word.span, format!("malformed unicast peer address[{}]. Skipping...", word.text));
         let mut peer = Self { address: word.text.parse().map_err(|_| bad())?, min_ttl: None, max_ttl: None };
         while let Some(name @ ("min_ttl" | "max_ttl")) = args.peek() {
-            args.next();
+            args.word();
             let word = args.need("a TTL")?;
             match integer(&word.text, 0, 255) {
                 Ok(ttl) if name == "min_ttl" => peer.min_ttl = u8::try_from(ttl).ok(),
@@ -37,9 +37,9 @@ impl Words for UnicastPeer {
                 Err(text) => args.complain(Bad::new(word.span, text)),
             }
         }
-        if let Some(other) = args.next() {
+        if let Some(other) = args.word() {
             args.complain(Bad::new(other.span, format!("'{}' is not expected here", other.text)).help(Self::syntax()));
-            while args.next().is_some() {}
+            while args.word().is_some() {}
         }
         Ok(peer)
     }
@@ -70,7 +70,7 @@ impl Words for UseVmac {
         while let Some(word) = args.peek() {
             match Mac::from_text(word) {
                 Some(mac) if vmac.mac.is_none() => {
-                    args.next();
+                    args.word();
                     vmac.mac = Some(mac);
                 }
                 None if vmac.name.is_none() => vmac.name = Some(super::IfName::parse(args)?.0),
@@ -106,10 +106,10 @@ impl Words for UseIpvlan {
         while let Some(word) = args.peek() {
             if let (Ok(address), None) = (word.parse(), ipvlan.address) {
                 ipvlan.address = Some(address);
-                args.next();
+                args.word();
             } else if matches!(word, "bridge" | "private" | "vepa") {
                 ipvlan.mode = Some(word.to_owned());
-                args.next();
+                args.word();
             } else if ipvlan.name.is_none() {
                 ipvlan.name = Some(super::IfName::parse(args)?.0);
             } else {
