@@ -64,6 +64,7 @@ fn has_own_format(command: &Command) -> bool {
             | Command::Generate { .. }
             | Command::Complete { .. }
             | Command::Unit { .. }
+            | Command::Config(Config::Man)
     )
 }
 

@@ -21,9 +21,8 @@ impl Environment {
     /// That of the running system.
     pub fn system() -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let names = std::fs::read_dir("/sys/class/net").ok();
-        let interfaces =
-            names.map(|names| names.filter_map(|name| name.ok()?.file_name().into_string().ok()).collect());
+        // /sys may show another network namespace than this thread's; this never does.
+        let interfaces = std::fs::read_to_string("/proc/thread-self/net/dev").ok().map(|table| names(&table));
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Self {
             config_id: host.trim().split('.').next().unwrap_or_default().to_owned(),
@@ -39,5 +38,22 @@ impl Environment {
     /// True if it is known that there is no such interface.
     pub fn lacks(&self, interface: &str) -> bool {
         self.interfaces.as_ref().is_some_and(|known| !known.contains(interface))
+    }
+}
+
+/// The names in the kernel's table of interfaces.
+fn names(table: &str) -> BTreeSet<String> {
+    table.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_read_from_the_kernels_table() {
+        let table = "Inter-|   Receive\n face |bytes\n    lo:    0 1 2\n eth0.5: 9\n";
+        assert_eq!(names(table), ["eth0.5", "lo"].map(str::to_owned).into());
+        assert!(Environment::system().interfaces.is_some_and(|names| names.contains("lo")));
     }
 }
