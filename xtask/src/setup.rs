@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Programs, the Debian packages they come in, and what for.
-const PROGRAMS: [(&str, &str, &str); 25] = [
+const PROGRAMS: [(&str, &str, &str); 26] = [
     ("nginx", "nginx-light", "real servers"),
     ("curl", "curl", "clients"),
     ("nc", "netcat-openbsd", "clients and servers"),
@@ -27,6 +27,7 @@ const PROGRAMS: [(&str, &str, &str); 25] = [
     ("arping", "iputils-arping", "neighbours"),
     ("nsenter", "util-linux", "entering namespaces"),
     ("ps", "procps", "leftover processes"),
+    ("keepalived", "keepalived", "comparison"),
     ("modprobe", "kmod", "modules of the old kernel"),
     ("qemu-system-x86_64", "qemu-system-x86", "the old kernel"),
     ("busybox", "busybox-static", "user space of the old kernel"),

@@ -55,6 +55,9 @@ pub enum Command {
     Decap(Decap),
     /// Attach to interfaces as they come up, until stopped.
     Watch,
+    /// Look into keepalived's configuration without acting on it.
+    #[command(subcommand)]
+    Config(Config),
     /// Print a document that is made from the tables of options: a manual page, or the completion for a shell.
     Generate {
         /// Which.
@@ -91,6 +94,9 @@ pub enum Command {
     /// Replace the table by rules from standard input.
     #[command(name = "ipvsadm-restore", disable_help_flag = true)]
     IpvsadmRestore(Forwarded),
+    /// Check and print keepalived's configuration; see `rvs keepalived --help`.
+    #[command(disable_help_flag = true)]
+    Keepalived(Forwarded),
 }
 
 /// Documents made from the tables of options.
@@ -126,6 +132,20 @@ impl Tool {
             Self::Rvs => "rvs",
         }
     }
+}
+
+/// Looking into configurations.
+#[derive(Subcommand, Debug)]
+pub enum Config {
+    /// Tell what a reload would do that replaces one file by another.
+    Diff {
+        /// The file that is in force.
+        old: std::path::PathBuf,
+        /// The file that would be.
+        new: std::path::PathBuf,
+    },
+    /// Print the manual page keepalived.conf(5), as troff.
+    Man,
 }
 
 /// Decapsulation on a real server.

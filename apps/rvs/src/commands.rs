@@ -1,6 +1,6 @@
 //! What the commands of `rvs` do.
 
-use crate::cli::{Cli, Command, Decap};
+use crate::cli::{Cli, Command, Config, Decap};
 use crate::{complete, documents, glance, mark, metrics, proc, report, unit};
 use rvs_dataplane::kernel::{Director, decap, watch};
 use rvs_dataplane::limits::Limits;
@@ -39,6 +39,12 @@ pub fn run(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
         let pause = &mut |time| pause.wait(time);
         return unit::run(*step, root, &mut World { stdin, stdin_name: None, out, err, names, open: &mut open, pause });
     }
+    if let Command::Config(Config::Diff { old, new }) = &cli.command {
+        let compared = crate::config::compare(old, new, cli.json);
+        let told = err.write_all(compared.err.as_bytes());
+        let printed = out.write_all(compared.out.as_bytes()).and_then(|()| out.flush());
+        return if told.and(printed).is_ok() { compared.status } else { 1 };
+    }
     let (status, text) = match execute(cli, out) {
         Ok(text) => match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => (1, format!("cannot write the output: {error}")),
@@ -61,6 +67,7 @@ fn has_own_format(command: &Command) -> bool {
             | Command::Generate { .. }
             | Command::Complete { .. }
             | Command::Unit { .. }
+            | Command::Config(Config::Man)
     )
 }
 
@@ -121,8 +128,10 @@ fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
         }
         // Taken care of before.
         Command::Unit { .. } => String::new(),
-        Command::Ipvsadm(_) | Command::IpvsadmSave(_) | Command::IpvsadmRestore(_) => {
-            return Err(Error::State("`ipvsadm` must be the first argument: rvs ipvsadm …".to_owned()));
+        Command::Config(Config::Man) => rvs_config::keepalived::man_page(),
+        Command::Config(Config::Diff { .. }) => String::new(),
+        Command::Ipvsadm(_) | Command::IpvsadmSave(_) | Command::IpvsadmRestore(_) | Command::Keepalived(_) => {
+            return Err(Error::State("the tool's name must be the first argument: rvs ipvsadm …".to_owned()));
         }
     })
 }

@@ -14,6 +14,8 @@ pub enum Personality {
     Save,
     /// `ipvsadm-restore`.
     Restore,
+    /// `keepalived`.
+    Keepalived,
 }
 
 impl Personality {
@@ -35,6 +37,7 @@ impl Personality {
             "ipvsadm" => Some(Self::Ipvsadm),
             "ipvsadm-save" => Some(Self::Save),
             "ipvsadm-restore" => Some(Self::Restore),
+            "keepalived" => Some(Self::Keepalived),
             _ => None,
         }
     }
@@ -51,6 +54,8 @@ mod tests {
             ("ipvsadm-save", Personality::Save, 0),
             ("rvs ipvsadm -L -n", Personality::Ipvsadm, 2),
             ("./rvs ipvsadm-restore", Personality::Restore, 0),
+            ("rvs keepalived -t", Personality::Keepalived, 1),
+            ("/usr/sbin/keepalived", Personality::Keepalived, 0),
             ("rvs status --json", Personality::Rvs, 2),
             ("rvs", Personality::Rvs, 0),
             ("ipvsadm rvs", Personality::Ipvsadm, 1),

@@ -4,6 +4,7 @@
 
 pub mod boot;
 pub mod ipvsadm;
+pub mod keepalived;
 pub mod metrics;
 pub mod names;
 pub mod proc;
