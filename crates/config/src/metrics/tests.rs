@@ -5,7 +5,7 @@ use rvs_intent::{Capabilities, Edit, ListedDest, ListedService, NoInterfaces, Ru
 
 fn listing(text: &str) -> Listing {
     let rules = crate::ipvsadm::read_script(text, &FixedNames::default()).unwrap();
-    let edits: Vec<Edit> = rules.into_iter().map(|rule| rule.edit).collect();
+    let edits: Vec<Edit> = rules.rules.into_iter().map(|rule| rule.edit).collect();
     let mut table = Table::default();
     table.apply_all(&edits, &Rules { capabilities: Capabilities::ALL_IPVS, net: &NoInterfaces }).unwrap();
     let counters = Counters { conns: 1, in_pkts: 2, out_pkts: 3, in_bytes: 4, out_bytes: u64::MAX };

@@ -19,7 +19,7 @@ fn fixed() -> Fixed {
     let text = "-A -t 10.0.1.10:80\n-a -t 10.0.1.10:80 -r 10.0.2.11:8080 -m\n-a -t 10.0.1.10:80 -r 10.0.2.12:80 -m\n\
                 -A -t [fd00::1]:443 -s rr\n-A -u 10.0.1.10:53\n-a -u 10.0.1.10:53 -r 10.0.2.13:53 -m\n-A -f 7\n";
     let rules = super::super::read_script(text, &FixedNames::default()).unwrap();
-    let edits: Vec<Edit> = rules.into_iter().map(|rule| rule.edit).collect();
+    let edits: Vec<Edit> = rules.rules.into_iter().map(|rule| rule.edit).collect();
     let rules = Rules { capabilities: Capabilities::ALL_IPVS, net: &NoInterfaces };
     table.apply_all(&edits, &rules).unwrap();
     let dest = |dest: &rvs_intent::Dest| rvs_intent::ListedDest {
