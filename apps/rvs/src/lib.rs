@@ -18,4 +18,5 @@ pub mod report;
 pub mod scripts;
 mod stream;
 pub mod unit;
+pub mod sysctl;
 pub mod world;

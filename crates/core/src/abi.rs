@@ -14,6 +14,7 @@
 //! clear them first. A slot's generation is written before the rest of it: a reader that finds it changed afterwards was
 //! overtaken by two commits and starts again.
 
+use crate::settings::{Settings, defence};
 use core::cell::Cell;
 use rvs_wire::{Addr, Be16};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -481,10 +482,57 @@ pub struct Control {
     pub sched_versions: u32,
     /// Which rules in `MARK_RULES` hold: the first in the upper half, how many in the lower.
     pub mark_rules: Cell<u32>,
+    /// Which of `settings` holds: 0 or 1. Storing it is what changes them.
+    pub settings_at: Cell<u32>,
+    /// The defences in force, flags of [`defence`]; the sweeper's.
+    pub defence: Cell<u32>,
+    /// Of how many new connections one is dropped, 0: none; the sweeper's.
+    pub drop_rate: Cell<u32>,
     /// Zero.
-    pub pad: [u32; 4],
+    pub pad: u32,
     /// Two versions of the timeouts.
     pub timeouts: [Timeouts; 2],
+    /// Two versions of the settings.
+    pub settings: [Settings; 2],
+    /// Connections that may begin until the next one is dropped.
+    pub drop_counter: Cell<u32>,
+    /// Zero.
+    pub rest: [u32; 15],
+}
+
+impl Control {
+    /// The settings in force.
+    #[inline(always)]
+    pub fn settings(&self) -> &Settings {
+        let [first, second] = &self.settings;
+        if self.settings_at.get() & 1 == 0 { first } else { second }
+    }
+
+    /// Whether a defence (of [`defence`]) is in force.
+    #[inline(always)]
+    pub fn defends(&self, which: u32) -> bool {
+        self.defence.get() & which != 0
+    }
+
+    /// Whether TCP goes by the table of `secure_tcp`.
+    #[inline(always)]
+    pub fn secure_tcp(&self) -> bool {
+        self.defends(defence::SECURE_TCP)
+    }
+
+    /// Whether a packet that would begin a connection is to be dropped (`drop_packet`).
+    #[inline(always)]
+    pub fn drops_next(&self) -> bool {
+        let rate = self.drop_rate.get();
+        if rate == 0 {
+            return false;
+        }
+        // Not exact when several CPUs count at once, nor need it be: a few more or less are dropped.
+        let left = self.drop_counter.get();
+        let drops = left <= 1 || left > rate;
+        self.drop_counter.set(if drops { rate } else { left - 1 });
+        drops
+    }
 }
 
 /// A next hop, cached per CPU: value of the map `HOPS`.
@@ -627,7 +675,7 @@ const _: () = {
     assert!(size_of::<Counters>() == 40);
     assert!(size_of::<Rate>() == 88);
     assert!(size_of::<Timeouts>() == 64);
-    assert!(size_of::<Control>() == 192);
+    assert!(size_of::<Control>() == 640);
     assert!(size_of::<Hop>() == 80);
     assert!(size_of::<XdpPort>() == 12);
     assert!(size_of::<Fate>() == 24);

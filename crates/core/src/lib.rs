@@ -27,6 +27,7 @@ pub mod plan;
 pub mod rewrite;
 pub mod sched;
 pub mod service;
+pub mod settings;
 pub mod stats;
 pub mod tables;
 pub mod tunnel;

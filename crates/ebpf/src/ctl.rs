@@ -2,6 +2,7 @@
 
 use crate::access::Xdp;
 use crate::maps::{TIMERS, TimerCell};
+use crate::stage;
 use crate::sweep::{TICK_NS, sweep, tick};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated as helpers;
@@ -14,6 +15,8 @@ use rvs_core::packet::Packet;
 const START: u8 = 0;
 /// Visits every connection record now.
 const SWEEP: u8 = 1;
+/// Works out the defences anew.
+const DEFEND: u8 = 2;
 
 /// The clock that timers go by.
 const CLOCK_MONOTONIC: u64 = 1;
@@ -27,6 +30,7 @@ pub fn rvs_ctl(ctx: XdpContext) -> u32 {
             sweep(0, 1);
             true
         }
+        Some(DEFEND) => stage::defend(),
         _ => false,
     };
     if done { xdp_action::XDP_PASS } else { xdp_action::XDP_ABORTED }

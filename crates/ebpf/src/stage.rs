@@ -4,7 +4,7 @@
 use crate::access::{Skb, Xdp};
 use crate::kernel::{self, Maps, TcMaps, XdpMaps};
 use crate::pieces::{self, Hold};
-use crate::{answer, hop, local, sum, tc, verdict, xdp};
+use crate::{answer, hop, local, sum, sweep, tc, verdict, xdp};
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use rvs_core::abi::{ConnId, FlowKey, ServiceId};
 use rvs_core::begin::{self, Choice, Stages};
@@ -46,6 +46,19 @@ extern "C" fn stage_take_index(shard: u32) -> i64 {
 #[inline(always)]
 pub(crate) fn take_index(shard: u32) -> i64 {
     stage_take_index(shard)
+}
+
+/// Works out the defences anew; 0 when it cannot.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_defend() -> u32 {
+    sweep::defend().is_some() as u32
+}
+
+/// Works out the defences anew; whether it could.
+#[inline(always)]
+pub(crate) fn defend() -> bool {
+    stage_defend() != 0
 }
 
 /// A client's persistence template: its entry and control, each in half a word; 0 when there is none.

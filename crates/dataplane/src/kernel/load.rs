@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Start = 0,
     /// Visit every connection.
     Sweep = 1,
+    /// Work out the defences anew.
+    Defend = 2,
 }
 
 /// The timeouts that IPVS begins with, seconds.

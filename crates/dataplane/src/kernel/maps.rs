@@ -6,6 +6,7 @@ use super::home::Home;
 use super::map::Map;
 use super::mmap::Shared;
 use super::os;
+use super::settings;
 use crate::Error;
 use rvs_core::abi::{
     self, ABI_VERSION, Conn, Control, Counters, Dest, DestId, ListEntry, MarkRule, Rate, SHARDS, SchedCell, SchedState,
@@ -131,7 +132,8 @@ impl Maps {
         ] {
             self.store(Area::Control, 0, offset, &value.to_ne_bytes())?;
         }
-        self.store(Area::Control, 0, offset_of!(Control, timeouts), timeouts.as_bytes())
+        self.store(Area::Control, 0, offset_of!(Control, timeouts), timeouts.as_bytes())?;
+        settings::begin(self)
     }
 
     fn area(&self, area: Area) -> &Shared {

@@ -24,6 +24,7 @@ mod netlink;
 mod os;
 mod place;
 mod route;
+mod settings;
 mod status;
 mod sys;
 mod totals;
@@ -40,6 +41,7 @@ use home::{Home, Purpose};
 use maps::Maps;
 use place::{How, Place, net_namespace};
 use rvs_core::abi::{MarkRule, ServiceKey};
+use rvs_core::settings::{Settings, defence};
 use rvs_core::verdict::Reason;
 use rvs_intent::{Connection, Edit, Listing, Totals};
 use std::io;
@@ -224,6 +226,42 @@ impl Director {
     /// The tables cannot be read.
     pub fn status(&self) -> Result<Status, Error> {
         status::read(&self.home, &self.maps)
+    }
+
+    /// The settings in force.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn settings(&self) -> Result<Settings, Error> {
+        settings::read(&self.maps)
+    }
+
+    /// The settings of a director that is made now on this machine.
+    pub fn initial_settings() -> Settings {
+        settings::initial()
+    }
+
+    /// Whether so few connection records are free that the automatic defences are on.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn is_short(&self) -> Result<bool, Error> {
+        Ok(self.maps.control()?.defends(defence::SHORT))
+    }
+
+    /// Changes the settings, all at once or, when `change` refuses, not at all. The defences follow before this returns.
+    ///
+    /// # Errors
+    /// What `change` refuses with; the tables cannot be written.
+    pub fn change_settings<E: From<Error>>(
+        &mut self,
+        change: impl FnOnce(&mut Settings) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let _lock = self.home.lock(How::Exclusive)?;
+        let mut settings = settings::read(&self.maps)?;
+        change(&mut settings)?;
+        settings::change(&mut self.maps, &settings)?;
+        Ok(load::control(&self.home, load::Command::Defend)?)
     }
 
     /// Runs a program on `packet` (from the Ethernet header on) `repeat` times, without sending anything. The packet comes in
