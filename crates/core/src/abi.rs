@@ -285,6 +285,8 @@ pub mod conn_flags {
     pub const TEMPLATE: u8 = 0x10;
     /// Template: a controlled connection was established. Connection: its template has been told.
     pub const ASSURED: u8 = 0x20;
+    /// Nobody has shown yet that it is wanted: it may be ended to make room for others like it. Kept when it is dead.
+    pub const EMBRYO: u8 = 0x40;
 }
 
 /// A connection: value of the map `CONNS`. Two cache lines: the first is all that a packet of a DR or TUN connection
@@ -403,8 +405,13 @@ pub struct Shard {
     pub free: Cell<u32>,
     /// Indexes from `base + fresh` on have never been used.
     pub fresh: Cell<u32>,
-    /// Zero.
-    pub pad: u32,
+    /// Place in the shard's ring of embryonic connections that comes next; counts on past the ring's end.
+    pub hand: Cell<u32>,
+}
+
+/// Places in the rings of embryonic connections (the map `EMBRYOS`), for so many connections: of half the records.
+pub const fn embryos(conns: u32) -> u32 {
+    conns / 2
 }
 
 /// Counters of a service or destination, per CPU: value of `STATS_SERVICE` and `STATS_DEST`. They only ever grow; what

@@ -34,6 +34,8 @@ pub mod tunnel;
 pub mod verdict;
 
 #[cfg(test)]
+mod life_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_families;

@@ -22,8 +22,9 @@ pub const MAX_SERVICES: u32 = 16_384;
 pub const MAX_DESTS: u32 = 32_768;
 /// List entries for each destination: two versions of every list, and room to put new ones.
 pub const LIST_FACTOR: u32 = 4;
-/// Memory of one connection: its record, its share of the hash table (half a bucket) and its place in the free list.
-pub const BYTES_PER_CONNECTION: u32 = (size_of::<Conn>() + size_of::<Bucket>() / 2 + 4) as u32;
+/// Memory of one connection: its record, its share of the hash table (half a bucket), its place in the free list and half a
+/// place in the rings of embryonic connections.
+pub const BYTES_PER_CONNECTION: u32 = (size_of::<Conn>() + size_of::<Bucket>() / 2 + 4 + 8 / 2) as u32;
 /// `size=` in the banner of `ipvsadm -L`. IPVS prints the buckets of its connection table there, 4096 unless configured
 /// otherwise; scripts parse the line, so it keeps its usual value. The real capacity is in `rvs status`.
 pub const BANNER_TABLE_SIZE: u32 = 4096;

@@ -28,7 +28,7 @@ pub fn hash(key: &FlowKey, seed: u64) -> u64 {
 
 /// One round of a multiplicative hash (the constants are those of SplitMix64).
 #[inline(always)]
-fn mix(h: u64, value: u64) -> u64 {
+pub(super) fn mix(h: u64, value: u64) -> u64 {
     let h = (h ^ value).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let h = (h ^ (h >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb);
     h ^ (h >> 32)

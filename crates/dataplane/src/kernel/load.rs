@@ -169,6 +169,7 @@ fn sizes(limits: &Limits) -> Vec<(&'static str, u32)> {
         ("RATE_DEST", dests),
         ("CONNS", limits.conns),
         ("FREE", limits.conns),
+        ("EMBRYOS", abi::embryos(limits.conns)),
         ("BUCKETS", limits.buckets()),
     ]
 }

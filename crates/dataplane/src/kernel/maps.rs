@@ -17,7 +17,7 @@ use std::mem::offset_of;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Every map that is pinned.
-pub(crate) const NAMES: [&str; 24] = [
+pub(crate) const NAMES: [&str; 25] = [
     "CONTROL",
     "SERVICE_INDEX",
     "SERVICES",
@@ -27,6 +27,7 @@ pub(crate) const NAMES: [&str; 24] = [
     "BUCKETS",
     "SHARDS",
     "FREE",
+    "EMBRYOS",
     "SCHED",
     "STATS_SERVICE",
     "STATS_DEST",
