@@ -101,7 +101,7 @@ settings! {
     nat_icmp_send: i32 = 0, Rule::Any;
     /// Tell the sender of a packet that is too big for the way to the real server, when it must not be fragmented.
     pmtu_disc: i32 = 1, Rule::Any;
-    /// Estimate rates; while it is 0, they and the totals of the last sample stand still.
+    /// Estimate rates; while it is 0, they stand still. Totals are always right (IPVS's stand still as well).
     run_estimation: i32 = 1, Rule::Any;
     /// Balance ICMP errors about connections that are not known, by what they quote.
     schedule_icmp: i32 = 0, Rule::Any;

@@ -134,7 +134,6 @@ fn this_version_refuses_what_it_cannot_balance_and_says_so() {
     assert_eq!(host.ipvsadm(&["-A", "-t", "10.0.1.10:80"], "").status, 0);
     for line in [
         "-A --sctp-service 10.0.1.10:80",
-        "-A -u 10.0.1.10:80 -o",
         "-A -u 10.0.1.10:80 -p --pe sip",
         "--start-daemon master",
     ] {

@@ -313,7 +313,13 @@ impl Dataplane for Director {
     fn update(&mut self, edits: &[Edit]) -> Result<(), UpdateError> {
         let _lock = self.home.lock(How::Exclusive)?;
         let home = &self.home;
-        update::update(&mut self.maps, edits, |marks| detour::fit(home, marks))
+        update::update(&mut self.maps, edits, |marks| detour::fit(home, marks))?;
+        let deletes = |edit: &Edit| matches!(edit, Edit::DeleteService(_) | Edit::DeleteDest(..) | Edit::Flush);
+        if edits.iter().any(deletes) && settings::read(&self.maps)?.expire_nodest_conn != 0 {
+            // The sweeper would find the connections of what was deleted within a second; they are to end at once.
+            load::control(&self.home, load::Command::Sweep)?;
+        }
+        Ok(())
     }
 
     fn listing(&mut self) -> Result<Listing, Error> {
