@@ -2,7 +2,7 @@
 
 use crate::*;
 use proptest::prelude::*;
-use rvs_core::abi::{Forward, SchedState, ServiceKey, flags};
+use rvs_core::abi::{Forward, SchedState, ServiceKey};
 use rvs_core::sched::Kind;
 use rvs_wire::{Addr, Be16, Family};
 use std::net::{IpAddr, Ipv4Addr};
