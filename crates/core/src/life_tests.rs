@@ -389,3 +389,16 @@ fn a_flood_over_a_persistent_service_keeps_the_templates_of_those_who_answer() {
     let free = (0..1024).filter(|_| crate::tables::Tables::alloc_conn(&model).is_some()).count();
     assert_eq!(free, 1024);
 }
+
+#[test]
+fn every_record_finds_room_in_the_buckets() {
+    const CONNECTIONS: u32 = 1 << 16;
+    let mut model = director_for(CONNECTIONS as usize, proto::TCP, Forward::Masq, 0);
+    model.control.settings[0].sloppy_tcp = 1;
+    for n in 0..CONNECTIONS {
+        let from = (Ipv4Addr::from(0x0b00_0000 + n), 1000);
+        assert_eq!(from_client(&model, from, ACK).0, Reason::NatIn, "connection {n} under two keys");
+    }
+    assert_eq!(from_client(&model, (CLIENT, 1), ACK).0, Reason::TableFull);
+    counted(&model);
+}

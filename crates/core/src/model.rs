@@ -101,7 +101,7 @@ impl Default for Server {
 impl Model {
     /// An empty director with room for so many connections.
     pub fn new(connections: usize) -> Self {
-        let buckets = connections.next_power_of_two().max(64);
+        let buckets = (connections.next_power_of_two() / 2).max(64);
         let control = Control { abi: crate::abi::ABI_VERSION, prepared: 1, ..Control::default() };
         control.generation.set(1);
         let mut control = control;

@@ -7,7 +7,7 @@ use crate::abi::{
     Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, SchedState, Service, ServiceId,
     ServiceKey, ServiceSlot,
 };
-use crate::conn::embryo;
+use crate::conn::{embryo, table};
 use crate::plan::Plan;
 use crate::service::Found;
 use core::cell::Cell;
@@ -34,6 +34,24 @@ pub trait Tables {
 
     /// Unlocks it.
     fn unlock(&self, bucket: &Bucket);
+
+    /// Puts an entry into a bucket: [`table::put`].
+    #[inline(always)]
+    fn put(&self, bucket: u32, entry: u64) -> table::Entered
+    where
+        Self: Sized,
+    {
+        table::put(self, bucket, entry)
+    }
+
+    /// Looks into a bucket: [`table::look`].
+    #[inline(always)]
+    fn look(&self, bucket: u32, entry: u64) -> u32
+    where
+        Self: Sized,
+    {
+        table::look(self, bucket, entry)
+    }
 
     /// A connection's record, live or not.
     fn conn(&self, id: ConnId) -> Option<&Conn>;

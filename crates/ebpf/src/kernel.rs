@@ -15,6 +15,7 @@ use rvs_core::abi::{
     MarkRule, SHARDS as SHARD_COUNT, SchedCell, Service, ServiceId, ServiceKey, ServiceSlot, Shard, bpf_spin_lock,
 };
 use rvs_core::conn::embryo::Taken;
+use rvs_core::conn::table::Entered;
 use rvs_core::mark;
 use rvs_core::plan::Plan;
 use rvs_core::sched::{self, Candidate, Candidates, Kind, Visitor, Walk};
@@ -102,6 +103,16 @@ impl<const XDP: bool> Tables for Maps<XDP> {
             }
         }
         None
+    }
+
+    #[inline(always)]
+    fn put(&self, bucket: u32, entry: u64) -> Entered {
+        stage::put(bucket, entry)
+    }
+
+    #[inline(always)]
+    fn look(&self, bucket: u32, entry: u64) -> u32 {
+        stage::look(bucket, entry)
     }
 
     #[inline(always)]

@@ -9,6 +9,7 @@ use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use rvs_core::abi::{ConnId, FlowKey, ServiceId};
 use rvs_core::begin::{self, Choice, Stages};
 use rvs_core::conn::embryo::{self, Taken};
+use rvs_core::conn::table::{self, Entered};
 use rvs_core::decide::known;
 use rvs_core::flow::{self, Flow, Walked, classify};
 use rvs_core::fragment;
@@ -47,6 +48,38 @@ extern "C" fn stage_take_index(shard: u32) -> i64 {
 #[inline(always)]
 pub(crate) fn take_index(shard: u32) -> i64 {
     stage_take_index(shard)
+}
+
+/// Puts an entry into a bucket; the number of what became of it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_put(bucket: u32, entry: u64) -> u32 {
+    table::put(&TcMaps::at(0), bucket, entry) as u32
+}
+
+/// Puts an entry into a bucket.
+#[inline(always)]
+pub(crate) fn put(bucket: u32, entry: u64) -> Entered {
+    const DONE: u32 = Entered::Done as u32;
+    const FULL: u32 = Entered::Full as u32;
+    match stage_put(bucket, entry) {
+        DONE => Entered::Done,
+        FULL => Entered::Full,
+        _ => Entered::Taken,
+    }
+}
+
+/// Looks into a bucket.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_look_into(bucket: u32, entry: u64) -> u32 {
+    table::look(&TcMaps::at(0), bucket, entry)
+}
+
+/// Looks into a bucket.
+#[inline(always)]
+pub(crate) fn look(bucket: u32, entry: u64) -> u32 {
+    stage_look_into(bucket, entry)
 }
 
 /// What [`stage_try_embryo`] gives besides a record's index.
