@@ -22,6 +22,7 @@ mod shells;
 mod spread;
 mod status;
 mod unit;
+mod sysctl;
 
 use lab::topology::VIP;
 use std::net::SocketAddrV4;
