@@ -17,6 +17,6 @@ pub mod proc;
 pub mod report;
 pub mod scripts;
 mod stream;
-pub mod unit;
 pub mod sysctl;
+pub mod unit;
 pub mod world;

@@ -132,11 +132,7 @@ fn without_privileges() {
 fn this_version_refuses_what_it_cannot_balance_and_says_so() {
     let host = Host::new(Capabilities::THIS_VERSION);
     assert_eq!(host.ipvsadm(&["-A", "-t", "10.0.1.10:80"], "").status, 0);
-    for line in [
-        "-A --sctp-service 10.0.1.10:80",
-        "-A -u 10.0.1.10:80 -p --pe sip",
-        "--start-daemon master",
-    ] {
+    for line in ["-A --sctp-service 10.0.1.10:80", "-A -u 10.0.1.10:80 -p --pe sip", "--start-daemon master"] {
         let ours = host.ipvsadm(&line.split(' ').collect::<Vec<_>>(), "");
         assert_eq!((ours.status, ours.out.as_str()), (255, ""), "{line}");
         assert!(ours.err.trim_end().ends_with("not supported by this version of RVS"), "{line}: {}", ours.err);

@@ -21,8 +21,8 @@ mod rewrite;
 mod shells;
 mod spread;
 mod status;
-mod unit;
 mod sysctl;
+mod unit;
 
 use lab::topology::VIP;
 use std::net::SocketAddrV4;
