@@ -23,7 +23,7 @@ const SENT_XDP: &[u32] = &[3, 4];
 /// `TC_ACT_REDIRECT`.
 const SENT_TC: &[u32] = &[7];
 
-const LIMITS: Limits = Limits { conns: 1 << 20, services: 128, dests: 1 << 14 };
+const LIMITS: Limits = Limits { conns: 1 << 21, services: 128, dests: 1 << 14 };
 
 /// Numbers of servers that schedulers are measured with.
 pub(crate) const SERVERS: [u16; 4] = [3, 10, 100, 1000];
@@ -132,6 +132,10 @@ impl Lab {
         let mut director = Director::open_with(&LIMITS)?;
         director.update(&edits()).map_err(|error| anyhow::anyhow!("{error}"))?;
         director.attach("v0", Mode::Xdp)?;
+        director.change_settings(|settings| {
+            settings.sloppy_tcp = 1;
+            Ok::<_, rvs_dataplane::Error>(())
+        })?;
         let object = std::env::var("RVS_BENCH_OBJECT").unwrap_or_else(|_| "target/bpf/bench.o".into());
         let mut bench =
             Ebpf::load_file(&object).with_context(|| format!("loading {object}; run `cargo xtask build`"))?;

@@ -92,9 +92,12 @@ fn cases() -> Vec<Case> {
     for place in [Place::Xdp, Place::Tc] {
         for method in [Method::Nat, Method::Dr, Method::Tun] {
             let at = if place == Place::Tc { "TC" } else { "XDP" };
-            for (what, load) in
-                [("established", Load::Established), ("of 64 k established", Load::Many(1 << 16)), ("new", Load::New)]
-            {
+            for (what, load) in [
+                ("established", Load::Established),
+                ("of 1 k established", Load::Many(1 << 10)),
+                ("of 64 k established", Load::Many(1 << 16)),
+                ("new", Load::New),
+            ] {
                 cases.push(Case { name: format!("{at} {} {what}", method.label()), place, method, load });
             }
         }
@@ -104,6 +107,12 @@ fn cases() -> Vec<Case> {
             let (place, method, load) = (Place::Xdp, Method::Nat, Load::Scheduled(kind, size));
             cases.push(Case { name: format!("XDP NAT new, {} of {servers}", kind.name()), place, method, load });
         }
+    }
+    // Last, because the connections stay: what a look-up costs in a full table.
+    for place in [Place::Xdp, Place::Tc] {
+        let at = if place == Place::Tc { "TC" } else { "XDP" };
+        let name = format!("{at} {} of 1 M established", Method::Dr.label());
+        cases.push(Case { name, place, method: Method::Dr, load: Load::Many(1 << 20) });
     }
     cases
 }
@@ -138,8 +147,11 @@ fn measure(lab: &mut Lab, case: &Case, fresh: &mut u32) -> Result<u32> {
     match case.load {
         Load::Bare | Load::Established => present(lab, case, &frame(ACK), REPEAT, None),
         Load::Many(flows) => {
-            let begin = Case { place: Place::Xdp, name: String::new(), ..*case };
-            present(lab, &begin, &frame(SYN), flows, Some((flows - 1, 0)))?;
+            // At TC, which needs no next hop that is still good at the end of a million; but see `present` for tunnels.
+            let place = if case.method == Method::Tun { Place::Xdp } else { Place::Tc };
+            let begin = Case { place, name: String::new(), ..*case };
+            // Connections may begin with any segment here, and so are established from the first on.
+            present(lab, &begin, &frame(ACK), flows, Some((flows - 1, 0)))?;
             present(lab, case, &frame(ACK), REPEAT, Some((flows - 1, 0)))
         }
         Load::New | Load::Scheduled(..) => {

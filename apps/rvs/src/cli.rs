@@ -53,6 +53,8 @@ pub enum Command {
     /// On a real server: take tunnels apart.
     #[command(subcommand)]
     Decap(Decap),
+    /// Show and change settings: the sysctls of net.ipv4.vs.
+    Sysctl(Sysctl),
     /// Attach to interfaces as they come up, until stopped.
     Watch,
     /// Look into keepalived's configuration without acting on it.
@@ -164,6 +166,23 @@ pub enum Decap {
         /// The device.
         dev: String,
     },
+}
+
+/// Settings to show and to change.
+#[derive(clap::Args, Debug)]
+pub struct Sysctl {
+    /// Settings, with or without `net.ipv4.vs.`; with a value, they are changed, all or none.
+    #[arg(value_name = "NAME[=VALUE]", required_unless_present = "all", allow_negative_numbers = true)]
+    pub settings: Vec<String>,
+    /// Show all.
+    #[arg(short, long)]
+    pub all: bool,
+    /// Show values without names.
+    #[arg(short = 'n', long)]
+    pub values: bool,
+    /// Take no argument without a value.
+    #[arg(short, long)]
+    pub write: bool,
 }
 
 /// A personality of its own: it reads its arguments itself, and is chosen before this command line is looked at. Here only for

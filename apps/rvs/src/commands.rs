@@ -1,7 +1,7 @@
 //! What the commands of `rvs` do.
 
 use crate::cli::{Cli, Command, Config, Decap};
-use crate::{complete, documents, glance, mark, metrics, proc, report, unit};
+use crate::{complete, documents, glance, mark, metrics, proc, report, sysctl, unit};
 use rvs_dataplane::kernel::{Director, decap, watch};
 use rvs_dataplane::limits::Limits;
 use rvs_dataplane::model::Model;
@@ -117,6 +117,7 @@ fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
             done(String::new(), json!({ "detached": dev }))
         }
         Command::Mark(command) => mark::run(command, cli.json)?,
+        Command::Sysctl(command) => sysctl::run(command, cli.json)?,
         Command::Watch => {
             watch::run(|round| announce(out, cli.json, round))?;
             String::new()

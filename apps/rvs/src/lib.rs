@@ -20,5 +20,6 @@ pub mod proc;
 pub mod report;
 pub mod scripts;
 mod stream;
+pub mod sysctl;
 pub mod unit;
 pub mod world;

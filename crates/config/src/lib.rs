@@ -9,3 +9,4 @@ pub mod metrics;
 pub mod names;
 pub mod proc;
 pub mod roff;
+pub mod sysctl;

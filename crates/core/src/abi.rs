@@ -14,6 +14,7 @@
 //! clear them first. A slot's generation is written before the rest of it: a reader that finds it changed afterwards was
 //! overtaken by two commits and starts again.
 
+use crate::settings::{Settings, defence};
 use core::cell::Cell;
 use rvs_wire::{Addr, Be16};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -392,6 +393,8 @@ pub mod conn_flags {
     /// Purged: no longer listed or counted at its destination. It stays until its time is up, to tell both ends, each by an
     /// RST for its next packet.
     pub const PURGED: u8 = 0x40;
+    /// Nobody has shown yet that it is wanted: it may be ended to make room for others like it. Kept when it is dead.
+    pub const EMBRYO: u8 = 0x80;
 }
 
 /// A connection: value of the map `CONNS`. Two cache lines: the first is all that a packet of a DR or TUN connection
@@ -514,8 +517,13 @@ pub struct Shard {
     pub free: Cell<u32>,
     /// Indexes from `base + fresh` on have never been used.
     pub fresh: Cell<u32>,
-    /// Zero.
-    pub pad: u32,
+    /// Place in the shard's ring of embryonic connections that comes next; counts on past the ring's end.
+    pub hand: Cell<u32>,
+}
+
+/// Places in the rings of embryonic connections (the map `EMBRYOS`), for so many connections: of half the records.
+pub const fn embryos(conns: u32) -> u32 {
+    conns / 2
 }
 
 /// Counters of a service or destination, per CPU: value of `STATS_SERVICE` and `STATS_DEST`. They only ever grow; what
@@ -593,16 +601,59 @@ pub struct Control {
     pub sched_versions: u32,
     /// Which rules in `MARK_RULES` hold: the first in the upper half, how many in the lower.
     pub mark_rules: Cell<u32>,
+    /// Which of `settings` holds: 0 or 1. Storing it is what changes them.
+    pub settings_at: Cell<u32>,
+    /// The defences in force, flags of [`defence`]; the sweeper's.
+    pub defence: Cell<u32>,
+    /// Of how many new connections one is dropped, 0: none; the sweeper's.
+    pub drop_rate: Cell<u32>,
     /// Where the next scheduler's table is looked for in `TABLES`.
     pub tables_cursor: u32,
-    /// Seconds after which lblc forgets an address that nobody asked for.
-    pub lblc_expiration: Cell<u32>,
-    /// Seconds after which lblcr does, and those after which it takes a destination from an address' set that was stable.
-    pub lblcr_expiration: Cell<u32>,
-    /// Minutes until lblc and lblcr look through all that they remember.
-    pub cache_round: Cell<u32>,
     /// Two versions of the timeouts.
     pub timeouts: [Timeouts; 2],
+    /// Two versions of the settings.
+    pub settings: [Settings; 2],
+    /// Connections that may begin until the next one is dropped.
+    pub drop_counter: Cell<u32>,
+    /// Minutes until lblc and lblcr look through all that they remember.
+    pub cache_round: Cell<u32>,
+    /// Zero.
+    pub rest: [u32; 14],
+}
+
+impl Control {
+    /// The settings in force.
+    #[inline(always)]
+    pub fn settings(&self) -> &Settings {
+        let [first, second] = &self.settings;
+        if self.settings_at.get() & 1 == 0 { first } else { second }
+    }
+
+    /// Whether a defence (of [`defence`]) is in force.
+    #[inline(always)]
+    pub fn defends(&self, which: u32) -> bool {
+        self.defence.get() & which != 0
+    }
+
+    /// Whether TCP goes by the table of `secure_tcp`.
+    #[inline(always)]
+    pub fn secure_tcp(&self) -> bool {
+        self.defends(defence::SECURE_TCP)
+    }
+
+    /// Whether a packet that would begin a connection is to be dropped (`drop_packet`).
+    #[inline(always)]
+    pub fn drops_next(&self) -> bool {
+        let rate = self.drop_rate.get();
+        if rate == 0 {
+            return false;
+        }
+        // Not exact when several CPUs count at once, nor need it be: a few more or less are dropped.
+        let left = self.drop_counter.get();
+        let drops = left <= 1 || left > rate;
+        self.drop_counter.set(if drops { rate } else { left - 1 });
+        drops
+    }
 }
 
 /// A next hop, cached per CPU: value of the map `HOPS`.
@@ -750,7 +801,7 @@ const _: () = {
     assert!(size_of::<Counters>() == 40);
     assert!(size_of::<Rate>() == 88);
     assert!(size_of::<Timeouts>() == 64);
-    assert!(size_of::<Control>() == 192);
+    assert!(size_of::<Control>() == 640);
     assert!(size_of::<Hop>() == 80);
     assert!(size_of::<XdpPort>() == 12);
     assert!(size_of::<Fate>() == 24);

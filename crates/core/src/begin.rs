@@ -1,16 +1,17 @@
 //! How a connection begins: a service, a persistence template or a scheduler's choice, a record, two entries in the table.
 
-use crate::abi::{Conn, ConnId, DestState, FlowKey, Forward, ListEntry, ServiceId, TEMPLATE_FAMILY, conn_flags, flags};
+use crate::abi::{Conn, ConnId, Control, FlowKey, Forward, ListEntry, ServiceId, TEMPLATE_FAMILY, conn_flags, flags};
+use crate::conn::life::End;
 use crate::conn::table::Entered;
-use crate::conn::{Direction, life, table, tcp, udp};
-use crate::decide::{answer, forwarded, timeout_ms};
-use crate::flow::Flow;
+use crate::conn::{Column, Direction, embryo, life, proto, table};
+use crate::decide::{answer, forwarded};
+use crate::flow::{Flow, piece};
 use crate::plan::Plan;
 use crate::service::{self, Found};
 use crate::tables::{Count, Tables};
+use crate::tunnel;
 use crate::verdict::Reason;
-use rvs_wire::ipv4::proto;
-use rvs_wire::tcp::{RST, SYN};
+use rvs_wire::ipv4::proto::{AH, ESP, UDP};
 use rvs_wire::{Addr, Be16};
 
 /// Port that FTP servers connect from; such connections are data of another one and are never scheduled.
@@ -29,14 +30,14 @@ pub trait Stages: Tables + Sized {
 
     /// See [`create_template`].
     #[inline(always)]
-    fn create_template(&self, flow: &Flow, found: &Found<'_>, entry: u32) -> Option<ConnId> {
-        create_template(self, flow, found, entry)
+    fn create_template(&self, flow: &Flow, found: &Found<'_>, entry: u32, id: ConnId) -> bool {
+        create_template(self, flow, found, entry, id)
     }
 
     /// See [`create`].
     #[inline(always)]
-    fn create(&self, flow: &Flow, service: ServiceId, choice: Choice) -> Result<ConnId, Reason> {
-        create(self, flow, service, choice)
+    fn create(&self, flow: &Flow, service: ServiceId, choice: Choice, id: ConnId) -> Result<(), Reason> {
+        create(self, flow, service, choice, id)
     }
 }
 
@@ -56,7 +57,7 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
         return Reason::IcmpUnrelated;
     }
     // AH and ESP only follow the IKE exchange they belong to.
-    if matches!(flow.proto, proto::AH | proto::ESP) {
+    if matches!(flow.proto, AH | ESP) {
         return Reason::NotBalanced;
     }
     // Marks are not seen everywhere; and a packet at the end of its hops must not move a scheduler before it is left to TC.
@@ -64,9 +65,12 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
         return Reason::Deferred;
     }
     let Some(found) = service::lookup(tables, flow) else { return Reason::NoService };
-    let opens = flow.proto != proto::TCP || (flow.tcp_flags & SYN != 0 && flow.tcp_flags & RST == 0);
-    if !opens || flow.key.sport == FTP_DATA {
+    let Some(control) = tables.control() else { return Reason::NoConfig };
+    if !proto::opens(flow.proto, flow.tcp_flags, control.settings()) || flow.key.sport == FTP_DATA {
         return Reason::NoConnection;
+    }
+    if control.drops_next() {
+        return Reason::Shed;
     }
     let choice = match choose(tables, flow, &found) {
         Ok(choice) => choice,
@@ -76,10 +80,18 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     if flow.ttl <= 1 && entry.forward != Forward::Local as u8 {
         return answer(tables, Reason::TtlExceeded);
     }
-    let id = match tables.create(flow, found.id, choice) {
+    // A datagram in pieces gets a connection, so that the others find the way of the first.
+    if flow.proto == UDP && found.slot.flags & flags::ONE_PACKET != 0 && flow.piece == piece::WHOLE {
+        return one_packet(tables, flow, &found, entry, plan);
+    }
+    let state = first_state(tables, flow, entry.forward == Forward::Masq as u8);
+    let id = match record(tables, flow, proto::is_embryonic(flow.proto, state)) {
         Ok(id) => id,
         Err(reason) => return reason,
     };
+    if let Err(reason) = tables.create(flow, found.id, choice, id) {
+        return reason;
+    }
     let Some(conn) = tables.conn(id) else { return Reason::TableFull };
     plan.set(id, conn, Direction::In);
     tables.count(found.id, plan.dest, Count::Conn);
@@ -89,6 +101,32 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     }
     tables.count(found.id, plan.dest, Count::In(flow.len));
     conn.in_pkts.set(conn.in_pkts.get().wrapping_add(1));
+    forwarded(flow, plan)
+}
+
+/// One-packet scheduling: the packet goes to its destination, and nothing is kept of it. Answers are no business of ours: a
+/// masqueraded one is not translated.
+#[inline(always)]
+fn one_packet<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, entry: &ListEntry, plan: &mut Plan) -> Reason {
+    let Some(dest) = tables.dest(entry.dest) else { return Reason::ConfigRace };
+    plan.dest = entry.dest;
+    plan.next = dest.addr;
+    plan.addr = dest.addr;
+    plan.port = if dest.port == Be16::ZERO { flow.key.dport } else { dest.port };
+    plan.forward = entry.forward;
+    plan.outward = 0;
+    plan.family = dest.family;
+    plan.inside = flow.key.family;
+    plan.tun_type = entry.tun_type;
+    plan.tun_flags = entry.tun_flags as u8;
+    plan.tun_port = entry.tun_port;
+    plan.tun_source = tunnel::source_port(&flow.key);
+    if !tables.can_send(plan, flow.len) {
+        // As if it had not been here: the TC hook schedules it anew.
+        return Reason::Deferred;
+    }
+    tables.count(found.id, plan.dest, Count::Conn);
+    tables.count(found.id, plan.dest, Count::In(flow.len));
     forwarded(flow, plan)
 }
 
@@ -109,26 +147,47 @@ fn choose<T: Stages>(tables: &T, flow: &Flow, found: &Found<'_>) -> Result<Choic
     if !persistent {
         return Ok(Choice { entry, control: 0 });
     }
-    match tables.create_template(flow, found, entry) {
-        Some(id) => Ok(Choice { entry, control: id.wrapping_add(1) }),
+    // A template is as credible as the packet that it is made for.
+    let id = record(tables, flow, proto::is_embryonic(flow.proto, proto::NONE))?;
+    if tables.create_template(flow, found, entry, id) {
+        Ok(Choice { entry, control: id.wrapping_add(1) })
+    } else {
         // Another CPU made it at the same time, or the table is full.
-        None => tables.find_template(flow, found).ok_or(Reason::TableFull),
+        tables.find_template(flow, found).ok_or(Reason::TableFull)
     }
 }
 
-/// Finds a client's template, and restarts its timer. One whose time is up or whose destination is gone is ended.
+/// A free record.
+///
+/// # Errors
+/// There is none for a connection of this kind.
+#[inline(always)]
+fn record<T: Tables>(tables: &T, flow: &Flow, embryonic: bool) -> Result<ConnId, Reason> {
+    if embryonic {
+        embryo::take(tables, embryo::ring_of(&flow.key, tables.hash_seed()))
+    } else {
+        tables.alloc_conn().ok_or(Reason::TableFull)
+    }
+}
+
+/// Finds a client's template, and restarts its timer. One whose time is up (and that controls nothing) is ended; one whose
+/// destination takes no more connections of its clients is retired.
 #[inline(always)]
 pub fn find_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>) -> Option<Choice> {
     let now = tables.now();
     let key = template_key(flow, found);
     let hit = table::find(tables, &key, table::hash(&key, tables.hash_seed()))?;
+    let over = life::is_expired(hit.conn, now) && hit.conn.controlled.get() == 0;
+    if over && life::expire(tables, hit.id, hit.conn, now, End::TimeUp) {
+        return None;
+    }
     match template_entry(tables, hit.conn) {
-        Some(entry) if !life::is_expired(hit.conn, now) => {
+        Some(entry) => {
             life::refresh(hit.conn, now, found.slot.persist_secs.wrapping_mul(1000));
             Some(Choice { entry, control: hit.id.wrapping_add(1) })
         }
-        _ => {
-            life::expire(tables, hit.id, hit.conn, now, true);
+        None => {
+            life::retire(tables, hit.id, hit.conn);
             None
         }
     }
@@ -161,25 +220,25 @@ fn template_key(flow: &Flow, found: &Found<'_>) -> FlowKey {
     }
 }
 
-/// The present entry of a template's destination, when it still takes connections. (Its weight does not matter: clients stay
-/// with a server that is being quiesced.)
+/// The present entry of a template's destination, when it still takes connections of its clients. They stay with a server
+/// that is being quiesced (weight 0), unless `expire_quiescent_template` says otherwise.
 #[inline(always)]
 fn template_entry<T: Tables>(tables: &T, template: &Conn) -> Option<u32> {
-    let id = template.dest.get();
-    let dest = tables.dest(id)?;
-    let index = dest.entry.get();
-    let current = tables.list_entry(index)?.dest == id;
-    (current && dest.state.get() == DestState::Live as u8).then_some(index)
+    let (index, entry) = life::entry_of(tables, template.dest.get())?;
+    let leaves = entry.weight == 0 && tables.control()?.settings().expire_quiescent_template != 0;
+    (!leaves).then_some(index)
 }
 
-/// Makes a client's template. `None`: the table is full, or another CPU was faster.
+/// Makes a client's template of a free record. `false`: the table is full, or another CPU was faster; the record is given back.
 #[inline(always)]
-pub fn create_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, entry: u32) -> Option<ConnId> {
+pub fn create_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, entry: u32, id: ConnId) -> bool {
     let now = tables.now();
-    let entry = tables.list_entry(entry)?;
-    let dest = tables.dest(entry.dest)?;
-    let id = tables.alloc_conn()?;
-    let conn = tables.conn(id)?;
+    let Some(conn) = tables.conn(id) else { return false };
+    let entry = tables.list_entry(entry);
+    let (Some(entry), Some(dest)) = (entry, entry.and_then(|entry| tables.dest(entry.dest))) else {
+        life::discard(conn, now);
+        return false;
+    };
     let key = template_key(flow, found);
     identify(conn, &key, table::hash(&key, tables.hash_seed()));
     conn.state.set(0);
@@ -188,27 +247,37 @@ pub fn create_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, en
     conn.dfamily.set(dest.family);
     serve(conn, found.id, entry);
     life::refresh(conn, now, found.slot.persist_secs.wrapping_mul(1000));
-    let flags = conn_flags::LIVE | conn_flags::TEMPLATE;
-    match enter_table(tables, id, conn, flags) {
-        Entered::Done => Some(id),
-        Entered::Full | Entered::Taken => None,
-    }
+    let embryonic = proto::is_embryonic(flow.proto, proto::NONE);
+    let flags = conn_flags::LIVE | conn_flags::TEMPLATE | if embryonic { conn_flags::EMBRYO } else { 0 };
+    enter_table(tables, id, conn, flags) == Entered::Done
 }
 
-/// Makes a connection: its record, its entries in the table, its count at its destination.
+/// Makes a connection of a free record: its entries in the table, its count at its destination.
 ///
 /// # Errors
-/// The table is full, the configuration changed on the way, or another CPU was faster.
+/// The table is full, the configuration changed on the way, or another CPU was faster; the record is given back.
 #[inline(always)]
-pub fn create<T: Tables>(tables: &T, flow: &Flow, service: ServiceId, choice: Choice) -> Result<ConnId, Reason> {
+pub fn create<T: Tables>(
+    tables: &T,
+    flow: &Flow,
+    service: ServiceId,
+    choice: Choice,
+    id: ConnId,
+) -> Result<(), Reason> {
     let now = tables.now();
-    let entry = tables.list_entry(choice.entry).ok_or(Reason::ConfigRace)?;
-    let dest = tables.dest(entry.dest).ok_or(Reason::ConfigRace)?;
-    let id = tables.alloc_conn().ok_or(Reason::TableFull)?;
     let conn = tables.conn(id).ok_or(Reason::TableFull)?;
+    let (entry, owner) = (tables.list_entry(choice.entry), tables.service(service));
+    let dest = entry.and_then(|entry| tables.dest(entry.dest));
+    let (Some(entry), Some(dest), Some(owner)) = (entry, dest, owner) else {
+        life::discard(conn, now);
+        return Err(Reason::ConfigRace);
+    };
+    let masq = entry.forward == Forward::Masq as u8;
+    let state = first_state(tables, flow, masq);
+    let embryonic = proto::is_embryonic(flow.proto, state);
     identify(conn, &flow.key, table::hash(&flow.key, tables.hash_seed()));
     // A service of all ports keeps the client's choice of port; so does one by mark, if it is persistent.
-    let key = tables.service(service).ok_or(Reason::ConfigRace)?.key;
+    let key = owner.key;
     let all_ports = key.port == Be16::ZERO && (key.proto != 0 || choice.control != 0);
     let dport = if all_ports || dest.port == Be16::ZERO { flow.key.dport } else { dest.port };
     conn.daddr.set(dest.addr);
@@ -216,15 +285,13 @@ pub fn create<T: Tables>(tables: &T, flow: &Flow, service: ServiceId, choice: Ch
     conn.dfamily.set(dest.family);
     serve(conn, service, entry);
     conn.mark.set(service::mark_of(&key));
-    let masq = entry.forward == Forward::Masq as u8;
-    let mut flags = conn_flags::LIVE | if masq { 0 } else { conn_flags::NO_OUTPUT };
-    let state = first_state(flow, masq);
-    if flow.proto != proto::TCP || !tcp::is_active(state) {
-        flags |= conn_flags::INACTIVE;
-    }
+    let flags = conn_flags::LIVE
+        | if masq { 0 } else { conn_flags::NO_OUTPUT }
+        | if embryonic { conn_flags::EMBRYO } else { 0 }
+        | if proto::is_active(flow.proto, state) { 0 } else { conn_flags::INACTIVE };
     conn.state.set(state);
     conn.control.set(choice.control);
-    life::refresh(conn, now, timeout_ms(tables, flow.proto, state));
+    life::refresh(conn, now, life::timeout_ms(tables, flow.proto, state));
     match enter_table(tables, id, conn, flags) {
         Entered::Done => {}
         Entered::Full => return Err(Reason::TableFull),
@@ -238,17 +305,15 @@ pub fn create<T: Tables>(tables: &T, flow: &Flow, service: ServiceId, choice: Ch
     if masq && !enter_reverse(tables, id, conn) {
         return Err(Reason::TableFull);
     }
-    Ok(id)
+    Ok(())
 }
 
 /// The state that the first packet leads to.
 #[inline(always)]
-fn first_state(flow: &Flow, masq: bool) -> u8 {
-    if flow.proto != proto::TCP {
-        return udp::NORMAL;
-    }
-    let column = if masq { tcp::Column::Input } else { tcp::Column::InputOnly };
-    tcp::next(tcp::State::None as u8, flow.tcp_flags, column)
+fn first_state<T: Tables>(tables: &T, flow: &Flow, masq: bool) -> u8 {
+    let column = if masq { Column::Input } else { Column::InputOnly };
+    let secure = tables.control().is_some_and(Control::secure_tcp);
+    proto::next(flow.proto, proto::NONE, flow.tcp_flags, column, secure)
 }
 
 /// Writes a connection's identity.
@@ -316,7 +381,7 @@ fn enter_reverse<T: Tables>(tables: &T, id: ConnId, conn: &Conn) -> bool {
         older.conn.rev_hash.set(0);
     }
     if table::insert(tables, hash, Direction::Out, id) != Entered::Done {
-        life::expire(tables, id, conn, tables.now(), true);
+        life::expire(tables, id, conn, tables.now(), End::Now);
         return false;
     }
     conn.rev_hash.set(hash);

@@ -15,15 +15,15 @@
 //!
 //! [`known`] and [`begin`] are apart because the eBPF programs verify and run them apart; [`decide`] is both.
 
-use crate::abi::{Control, DestState, Timeouts, active, conn_flags};
+use crate::abi::{DestState, conn_flags};
 use crate::begin::{Stages, begin};
-use crate::conn::{Direction, Hit, life, table, tcp};
+use crate::conn::life::{self, End};
+use crate::conn::{Direction, Hit, table};
 use crate::flow::{Flow, piece};
 use crate::fragment;
 use crate::plan::Plan;
 use crate::tables::{Count, Tables};
 use crate::verdict::Reason;
-use rvs_wire::ipv4::proto;
 use rvs_wire::tcp::{ACK, RST, SYN};
 
 /// Decides a packet. `plan` is filled when it is forwarded.
@@ -49,16 +49,16 @@ pub fn known<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> Option<Reas
     let now = tables.now();
     let hit = table::find(tables, &flow.key, table::hash(&flow.key, tables.hash_seed()))?;
     if life::is_expired(hit.conn, now) {
-        life::expire(tables, hit.id, hit.conn, now, false);
+        life::expire(tables, hit.id, hit.conn, now, End::TimeUp);
         return None;
     }
-    if is_reuse(flow, &hit) {
-        life::expire(tables, hit.id, hit.conn, now, true);
+    if life::gives_way(tables, flow, &hit) {
+        life::expire(tables, hit.id, hit.conn, now, End::Now);
         return None;
     }
     let purged = hit.conn.flags.get() & conn_flags::PURGED != 0;
     if purged && begins_anew(flow, &hit) {
-        life::expire(tables, hit.id, hit.conn, now, true);
+        life::expire(tables, hit.id, hit.conn, now, End::Now);
         return None;
     }
     plan.set(hit.id, hit.conn, hit.direction);
@@ -66,10 +66,13 @@ pub fn known<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> Option<Reas
         return Some(answer(tables, Reason::Purged));
     }
     if let Some(reason) = obstacle(tables, flow, plan, hit.direction) {
+        if matches!(reason, Reason::DestGone) && life::ends_without_dest(tables) {
+            life::expire(tables, hit.id, hit.conn, now, End::Now);
+        }
         return Some(reason);
     }
     if !flow.is_icmp() && !purged {
-        step(tables, flow, &hit, now);
+        life::step(tables, flow, &hit, now);
     }
     let count = match hit.direction {
         Direction::In => Count::In(flow.len),
@@ -77,15 +80,6 @@ pub fn known<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> Option<Reas
     };
     tables.count(hit.conn.service.get(), hit.conn.dest.get(), count);
     Some(forwarded(flow, plan))
-}
-
-/// A SYN over a connection that is over begins a new one, at once (`conn_reuse_mode` 1).
-#[inline(always)]
-fn is_reuse(flow: &Flow, hit: &Hit<'_>) -> bool {
-    flow.tcp_flags & SYN != 0
-        && matches!(hit.direction, Direction::In)
-        && tcp::is_reusable(hit.conn.state.get())
-        && hit.conn.controlled.get() == 0
 }
 
 /// A client's SYN on the port of a purged connection is a new connection, whatever the old one's state.
@@ -143,72 +137,4 @@ pub(crate) fn forwarded(flow: &Flow, plan: &Plan) -> Reason {
     } else {
         Reason::Dr
     }
-}
-
-/// Moves a connection on by a packet: state, timer, and its template's assurance.
-#[inline(always)]
-fn step<T: Tables>(tables: &T, flow: &Flow, hit: &Hit<'_>, now: u64) {
-    let conn = hit.conn;
-    if flow.proto == proto::TCP {
-        let column = match hit.direction {
-            Direction::Out => tcp::Column::Output,
-            Direction::In if conn.flags.get() & conn_flags::NO_OUTPUT != 0 => tcp::Column::InputOnly,
-            Direction::In => tcp::Column::Input,
-        };
-        // Twice, when another CPU moved it between the look and the move; a third party can't exist for two directions.
-        for _ in 0..2 {
-            let from = conn.state.get();
-            let to = tcp::next(from, flow.tcp_flags, column);
-            if to == from || life::enter(tables, conn, from, to) {
-                break;
-            }
-        }
-    }
-    let timeout = timeout_ms(tables, flow.proto, conn.state.get());
-    life::refresh(conn, now, timeout);
-    if matches!(hit.direction, Direction::In) {
-        conn.in_pkts.set(conn.in_pkts.get().wrapping_add(1));
-    }
-    let established = if flow.proto == proto::TCP {
-        conn.state.get() == tcp::State::Established as u8
-    } else {
-        matches!(hit.direction, Direction::Out)
-    };
-    if established && conn.control.get() != 0 {
-        assure(tables, conn.control.get());
-    }
-}
-
-/// Tells a persistence template that a connection under it was established.
-#[inline(always)]
-fn assure<T: Tables>(tables: &T, control: u32) {
-    let Some(template) = tables.conn(control.wrapping_sub(1)) else { return };
-    if template.flags.get() & conn_flags::ASSURED == 0 {
-        table::locked(tables, template, |template| {
-            let flags = template.flags.get();
-            if flags & conn_flags::LIVE != 0 {
-                template.flags.set(flags | conn_flags::ASSURED);
-            }
-            true
-        });
-    }
-}
-
-/// The timeout of a state, as `--set` left it.
-#[inline(always)]
-pub(crate) fn timeout_ms<T: Tables>(tables: &T, proto: u8, state: u8) -> u32 {
-    let Some(timeouts) = tables.control().and_then(timeouts) else { return 0 };
-    // By a mask, not by a bounds check: the verifier of Linux 6.1 loses a check when the checked value lies on the stack.
-    let words: &[u32; 16] = zerocopy::transmute_ref!(timeouts);
-    const TCP: usize = core::mem::offset_of!(Timeouts, tcp) / 4;
-    let secs = if proto == proto::TCP { words[(TCP + state as usize) & 15] } else { timeouts.udp };
-    secs.wrapping_mul(1000)
-}
-
-/// The timeouts that hold now.
-#[inline(always)]
-pub fn timeouts(control: &Control) -> Option<&Timeouts> {
-    let slots = &control.timeouts;
-    let which = active([slots[0].generation, slots[1].generation], control.generation.get())?;
-    slots.get(which)
 }

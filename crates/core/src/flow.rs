@@ -3,6 +3,7 @@
 //! Every length is checked before it is believed. A packet that is not for a balancer at all ends here with its reason.
 
 use crate::abi::FlowKey;
+use crate::conn;
 use crate::packet::Packet;
 use crate::verdict::Reason;
 use rvs_wire::eth::{self, Eth};
@@ -36,7 +37,7 @@ pub struct Flow {
     pub inner_l4: u16,
     /// TTL or hop limit.
     pub ttl: u8,
-    /// TCP: flags. SCTP: type of the first chunk. 0 for other protocols.
+    /// TCP: flags. SCTP: a [`conn::sctp::Event`]. 0 for other protocols.
     pub tcp_flags: u8,
     /// Protocol of the packet itself, behind all extension headers (`key.proto` of an ICMP error is the quoted one).
     pub proto: u8,
@@ -149,7 +150,7 @@ pub fn classify<P: Packet + ?Sized>(packet: &P, flow: &mut Flow) -> Result<(), R
             let head: Sctp = packet.read(l4).ok_or(Reason::Malformed)?;
             flow.key.sport = head.sport;
             flow.key.dport = head.dport;
-            flow.tcp_flags = head.chunk;
+            flow.tcp_flags = conn::sctp::event(head.chunk, None) as u8;
             flow.l4_len = sctp::LEN as u8;
             if there as usize >= sctp::LEN + 4 { Ok(()) } else { Err(Reason::Malformed) }
         }

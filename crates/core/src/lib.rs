@@ -28,11 +28,14 @@ pub mod reset;
 pub mod rewrite;
 pub mod sched;
 pub mod service;
+pub mod settings;
 pub mod stats;
 pub mod tables;
 pub mod tunnel;
 pub mod verdict;
 
+#[cfg(test)]
+mod life_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

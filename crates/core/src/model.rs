@@ -3,7 +3,7 @@
 
 use crate::abi::{
     BLOCK_ENTRIES, Block, Bucket, CacheKey, Conn, ConnId, Control, Counters, Dest, DestId, DestState, Fate, FlowKey,
-    Forward, ListEntry, Locality, MarkRule, NO_PLACE, Remembered, Replicas, SchedState, Service, ServiceId, ServiceKey,
+    Forward, ListEntry, Locality, MarkRule, NO_PLACE, Remembered, Replicas, SHARDS, SchedState, Service, ServiceId, ServiceKey,
     ServiceSlot, Timeouts,
 };
 use crate::answer::{self, Answer};
@@ -57,6 +57,8 @@ pub struct Model {
     fates: RefCell<Vec<(FlowKey, Fate)>>,
     held: RefCell<Vec<Vec<u8>>>,
     free: RefCell<Vec<ConnId>>,
+    rings: Vec<Cell<u64>>,
+    hands: Vec<Cell<u32>>,
     index: BTreeMap<[u8; 20], ServiceId>,
     sched: RefCell<BTreeMap<ServiceId, (u32, SchedState)>>,
     blocks: Vec<Block>,
@@ -112,7 +114,7 @@ impl Default for Server {
 impl Model {
     /// An empty director with room for so many connections.
     pub fn new(connections: usize) -> Self {
-        let buckets = connections.next_power_of_two().max(64);
+        let buckets = (connections.next_power_of_two() / 2).max(64);
         let control = Control { abi: crate::abi::ABI_VERSION, prepared: 1, ..Control::default() };
         control.generation.set(1);
         let mut control = control;
@@ -133,6 +135,8 @@ impl Model {
             fates: RefCell::default(),
             held: RefCell::default(),
             free: RefCell::new((0..connections as u32).rev().collect()),
+            rings: (0..crate::abi::embryos(connections as u32).max(4 * SHARDS)).map(|_| Cell::new(0)).collect(),
+            hands: (0..SHARDS).map(|_| Cell::new(0)).collect(),
             index: BTreeMap::new(),
             sched: RefCell::default(),
             blocks: Vec::new(),
@@ -311,6 +315,9 @@ impl Model {
         for id in 0..self.conns.len() as u32 {
             life::sweep(self, id, self.now.get());
         }
+        let free = self.free.borrow().len() as u32;
+        self.control.defence.set(self.control.settings().defences(free));
+        self.control.drop_rate.set(self.control.settings().drop_rate(free));
     }
 
     fn forward(&self, frame: &[u8], flow: &Flow, plan: &Plan, reason: Reason) -> (Reason, Option<Vec<u8>>) {
@@ -442,6 +449,23 @@ impl Tables for Model {
 
     fn alloc_conn(&self) -> Option<ConnId> {
         self.free.borrow_mut().pop()
+    }
+
+    fn ring_size(&self) -> u32 {
+        self.rings.len() as u32 / SHARDS
+    }
+
+    fn ring_hand(&self, ring: u32) -> Option<u32> {
+        Some(self.hands.get(ring as usize)?.get())
+    }
+
+    fn move_hand(&self, ring: u32, from: u32) -> bool {
+        self.hands.get(ring as usize).is_some_and(|hand| hand.replace(from.wrapping_add(1)) == from)
+    }
+
+    fn ring_place(&self, ring: u32, at: u32) -> Option<&Cell<u64>> {
+        let size = self.ring_size();
+        self.rings.get((ring * size + at % size) as usize)
     }
 
     fn free_conn(&self, id: ConnId) -> bool {

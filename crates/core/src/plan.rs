@@ -78,7 +78,7 @@ impl Plan {
                 self.tun_flags = conn.tun_flags.get();
                 self.tun_port = conn.tun_port.get();
                 if self.tun_type == tunnel::Kind::Gue as u8 {
-                    self.tun_source = tunnel::source_port(conn);
+                    self.tun_source = tunnel::source_port_of(conn);
                 }
             }
             Direction::Out => {

@@ -7,6 +7,7 @@ use crate::abi::{
     BLOCK_ENTRIES, Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, SchedState,
     Service, ServiceId, ServiceKey, ServiceSlot,
 };
+use crate::conn::{embryo, table};
 use crate::plan::Plan;
 use crate::service::Found;
 use core::cell::Cell;
@@ -34,11 +35,51 @@ pub trait Tables {
     /// Unlocks it.
     fn unlock(&self, bucket: &Bucket);
 
+    /// Puts an entry into a bucket: [`table::put`].
+    #[inline(always)]
+    fn put(&self, bucket: u32, entry: u64) -> table::Entered
+    where
+        Self: Sized,
+    {
+        table::put(self, bucket, entry)
+    }
+
+    /// Looks into a bucket: [`table::look`].
+    #[inline(always)]
+    fn look(&self, bucket: u32, entry: u64) -> u32
+    where
+        Self: Sized,
+    {
+        table::look(self, bucket, entry)
+    }
+
     /// A connection's record, live or not.
     fn conn(&self, id: ConnId) -> Option<&Conn>;
 
     /// Takes a free record; `None` when the table is full.
     fn alloc_conn(&self) -> Option<ConnId>;
+
+    /// Takes a record for an embryonic connection of this ring, if there is one: [`embryo::try_take`].
+    #[inline(always)]
+    fn try_embryo(&self, ring: u32) -> embryo::Taken
+    where
+        Self: Sized,
+    {
+        embryo::try_take(self, ring)
+    }
+
+    /// Places in each ring of embryonic connections, a power of two.
+    fn ring_size(&self) -> u32;
+
+    /// The place that comes next in a ring; counts on past the ring's end.
+    fn ring_hand(&self, ring: u32) -> Option<u32>;
+
+    /// Moves the hand of a ring on from `from`; `false`: another CPU did.
+    fn move_hand(&self, ring: u32, from: u32) -> bool;
+
+    /// A place in a ring, which goes round: 0 when nothing was ever noted there, else the record's index plus 1, and its
+    /// number of uses in the upper half.
+    fn ring_place(&self, ring: u32, at: u32) -> Option<&Cell<u64>>;
 
     /// Gives a record back; `false` when others were in the way, and it is to be tried again later.
     fn free_conn(&self, id: ConnId) -> bool;

@@ -154,6 +154,7 @@ fn a_full_table_refuses_and_hurts_nobody() {
     model.add_service(key(proto::TCP, 80), Kind::Rr, 0, 0, &[server(1, 80, Forward::Masq)]);
     for port in 0..4 {
         assert_eq!(model.packet(&segment(4000 + port, SYN)).0, Reason::NatIn);
+        assert_eq!(model.packet(&segment(4000 + port, ACK)).0, Reason::NatIn);
     }
     assert_eq!(model.packet(&segment(5000, SYN)).0, Reason::TableFull);
     assert_eq!(model.packet(&segment(4000, ACK)).0, Reason::NatIn);

@@ -2,7 +2,7 @@
 //!
 //! The outer header is the kernel's: hop limit, type of service and DF from the inner packet, which was already a hop older.
 
-use crate::abi::Conn;
+use crate::abi::{Conn, FlowKey};
 use rvs_wire::ipv4::{self, Ipv4, proto};
 use rvs_wire::ipv6::{self, Ipv6};
 use rvs_wire::tunnel::{Gre, GreSum, Gue};
@@ -237,12 +237,23 @@ impl Tunnel {
     }
 }
 
-/// The UDP port that a connection's tunnel packets come from: of the dynamic range, always the same for one (RFC 8085,
+/// The UDP port that tunnel packets of a client's flow come from: of the dynamic range, always the same for one (RFC 8085,
 /// section 5.1.1), and different for different ones where it can be, so that they spread over paths and queues.
 #[inline(always)]
-pub fn source_port(conn: &Conn) -> Be16 {
-    let ports = (conn.cport.get().raw() as u32) << 16 | conn.vport.get().raw() as u32;
-    let mixed = conn.caddr.get().fold().raw() ^ conn.vaddr.get().fold().raw().rotate_left(13) ^ ports;
+pub fn source_port(key: &FlowKey) -> Be16 {
+    spread(key.src, key.dst, key.sport, key.dport)
+}
+
+/// Likewise, of a connection's flow.
+#[inline(always)]
+pub fn source_port_of(conn: &Conn) -> Be16 {
+    spread(conn.caddr.get(), conn.vaddr.get(), conn.cport.get(), conn.vport.get())
+}
+
+#[inline(always)]
+fn spread(caddr: Addr, vaddr: Addr, cport: Be16, vport: Be16) -> Be16 {
+    let ports = (cport.raw() as u32) << 16 | vport.raw() as u32;
+    let mixed = caddr.fold().raw() ^ vaddr.fold().raw().rotate_left(13) ^ ports;
     Be16::new(0xc000 | (mixed.wrapping_mul(0x9e37_79b1) >> 18) as u16)
 }
 

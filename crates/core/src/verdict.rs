@@ -139,6 +139,10 @@ reasons! {
     FragmentDropped = 34, "fragment_dropped", Dropped;
     /// A fragment came before the first one, and there was no room to hold it.
     FragmentLost = 35, "fragment_lost", Dropped;
+    /// A new connection, dropped so that others get on (`drop_packet`).
+    Shed = 36, "shed", Dropped;
+    /// A new connection, while others begin faster than records of unfinished ones can be used again.
+    Flooded = 37, "flooded", Dropped;
     /// No destination is available: ICMP port unreachable.
     NoDestination = 40, "no_destination", Answered;
     /// TTL at its end: ICMP time exceeded.

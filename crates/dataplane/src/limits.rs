@@ -32,8 +32,9 @@ pub const MIN_TABLE_ROWS: u32 = 4096;
 pub const ADDRESSES_FACTOR: u32 = 4;
 /// Addresses that `lblc` and `lblcr` can remember at least.
 pub const MIN_ADDRESSES: u32 = 4096;
-/// Memory of one connection: its record, its share of the hash table (half a bucket) and its place in the free list.
-pub const BYTES_PER_CONNECTION: u32 = (size_of::<Conn>() + size_of::<Bucket>() / 2 + 4) as u32;
+/// Memory of one connection: its record, its share of the hash table (half a bucket), its place in the free list and half a
+/// place in the rings of embryonic connections.
+pub const BYTES_PER_CONNECTION: u32 = (size_of::<Conn>() + size_of::<Bucket>() / 2 + 4 + 8 / 2) as u32;
 /// `size=` in the banner of `ipvsadm -L`. IPVS prints the buckets of its connection table there, 4096 unless configured
 /// otherwise; scripts parse the line, so it keeps its usual value. The real capacity is in `rvs status`.
 pub const BANNER_TABLE_SIZE: u32 = 4096;

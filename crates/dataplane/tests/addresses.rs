@@ -6,6 +6,7 @@ mod common;
 use common::{SMALL, in_namespace, veth_pair};
 use rvs_core::abi::ServiceKey;
 use rvs_core::frames::{self, Shape};
+use rvs_core::settings::Settings;
 use rvs_dataplane::Dataplane;
 use rvs_dataplane::kernel::{Director, Hook};
 use rvs_intent::{Dest, Edit, ServiceSettings};
@@ -67,16 +68,25 @@ fn an_address_is_remembered_once_and_goes_when_its_scheduler_does() {
     });
 }
 
+/// Sets after how many seconds lblc and lblcr forget.
+fn expire(director: &mut Director, lblc: u32, lblcr: u32) {
+    let change = |settings: &mut Settings| {
+        (settings.lblc_expiration, settings.lblcr_expiration) = (lblc as i32, lblcr as i32);
+        Ok::<(), rvs_dataplane::Error>(())
+    };
+    director.change_settings(change).unwrap();
+}
+
 #[test]
 fn addresses_expire_in_every_thirtieth_round() {
     in_namespace(|| {
         let mut director = asked();
         let day = rvs_core::sched::cache::EXPIRATION;
-        director.set_address_expiration(0, day).unwrap();
+        expire(&mut director, 0, day);
         // Which round the timer has come to by itself is not known; one of any thirty is the one that counts.
         (0..30).for_each(|_| director.forget_addresses().unwrap());
         assert_eq!(director.remembered_addresses().unwrap(), u32::from(SERVICES) / 2, "those of lblc are gone");
-        director.set_address_expiration(day, 0).unwrap();
+        expire(&mut director, day, 0);
         (0..30).for_each(|_| director.forget_addresses().unwrap());
         assert_eq!(director.remembered_addresses().unwrap(), 0);
     });

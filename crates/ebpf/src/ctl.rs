@@ -2,6 +2,7 @@
 
 use crate::access::Xdp;
 use crate::maps::{CONTROL, TIMERS, TimerCell};
+use crate::stage;
 use crate::sweep::{self, TICK_NS, purge, sweep, tick};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated as helpers;
@@ -20,6 +21,8 @@ const FORGET: u8 = 2;
 const PURGE: u8 = 3;
 /// Where a command's number stands.
 const NUMBER: usize = 4;
+/// Works out the defences anew.
+const DEFEND: u8 = 4;
 
 /// The clock that timers go by.
 const CLOCK_MONOTONIC: u64 = 1;
@@ -41,6 +44,7 @@ pub fn rvs_ctl(ctx: XdpContext) -> u32 {
             }
             None => false,
         },
+        Some(DEFEND) => stage::defend(),
         _ => false,
     };
     if done { xdp_action::XDP_PASS } else { xdp_action::XDP_ABORTED }

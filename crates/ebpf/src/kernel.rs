@@ -2,8 +2,8 @@
 
 use crate::hop;
 use crate::maps::{
-    BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, FREE, LISTS, MARK_RULES, SERVICE_INDEX, SERVICES, SHARDS, STATS_DEST,
-    STATS_SERVICE, bucket_mask, hash_seed, shard_size,
+    BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, SERVICE_INDEX, SERVICES, SHARDS, STATS_DEST,
+    STATS_SERVICE, bucket_mask, hash_seed, ring_size, shard_size,
 };
 use crate::{pieces, stage};
 use aya_ebpf::helpers::generated as helpers;
@@ -15,6 +15,8 @@ use rvs_core::abi::{
     MARK_RULES as MARK_RULE_COUNT, MarkRule, SHARDS as SHARD_COUNT, Service, ServiceId, ServiceKey, ServiceSlot, Shard,
     bpf_spin_lock,
 };
+use rvs_core::conn::embryo::Taken;
+use rvs_core::conn::table::Entered;
 use rvs_core::mark;
 use rvs_core::plan::Plan;
 use rvs_core::sched::Kind;
@@ -102,6 +104,51 @@ impl<const XDP: bool> Tables for Maps<XDP> {
             }
         }
         None
+    }
+
+    #[inline(always)]
+    fn put(&self, bucket: u32, entry: u64) -> Entered {
+        stage::put(bucket, entry)
+    }
+
+    #[inline(always)]
+    fn look(&self, bucket: u32, entry: u64) -> u32 {
+        stage::look(bucket, entry)
+    }
+
+    #[inline(always)]
+    fn try_embryo(&self, ring: u32) -> Taken {
+        stage::try_embryo(ring, self.now)
+    }
+
+    #[inline(always)]
+    fn ring_size(&self) -> u32 {
+        ring_size()
+    }
+
+    #[inline(always)]
+    fn ring_hand(&self, ring: u32) -> Option<u32> {
+        shard(ring).map(|shard| shard.hand.get())
+    }
+
+    #[inline(always)]
+    fn move_hand(&self, ring: u32, from: u32) -> bool {
+        let Some(shard) = shard(ring) else { return false };
+        let mut moved = false;
+        lock(&shard.lock);
+        if shard.hand.get() == from {
+            shard.hand.set(from.wrapping_add(1));
+            moved = true;
+        }
+        unlock(&shard.lock);
+        moved
+    }
+
+    #[inline(always)]
+    fn ring_place(&self, ring: u32, at: u32) -> Option<&Cell<u64>> {
+        let size = ring_size();
+        // SAFETY: values of arrays live as long as the program; shared words are cells.
+        EMBRYOS.get_ptr(ring.wrapping_mul(size).wrapping_add(at & size.wrapping_sub(1))).map(|p| unsafe { &*p.cast() })
     }
 
     #[inline(always)]
@@ -240,6 +287,13 @@ pub(crate) fn add(counter: &Cell<u32>, by: i32) {
     unsafe { asm!("lock *(u32 *)({0} + 0) += {1}", in(reg) pointer, in(reg) by as i64, options(nostack)) };
 }
 
+/// A shard.
+#[inline(always)]
+fn shard(number: u32) -> Option<&'static Shard> {
+    // SAFETY: values of arrays live as long as the program.
+    SHARDS.get_ptr(number).map(|p| unsafe { &*p })
+}
+
 /// A destination.
 #[inline(always)]
 pub(crate) fn dest(id: DestId) -> Option<&'static Dest> {
@@ -279,8 +333,7 @@ pub(crate) fn unlock(lock: &bpf_spin_lock) {
 /// Takes a free connection index from a shard: one that was given back, or else the next that was never used.
 #[inline(always)]
 pub(crate) fn take_index(number: u32) -> Option<ConnId> {
-    // SAFETY: values of arrays live as long as the program.
-    let shard: &Shard = SHARDS.get_ptr(number).map(|p| unsafe { &*p })?;
+    let shard = shard(number)?;
     let base = number.wrapping_mul(shard_size());
     for _ in 0..TRIES {
         // No look-up is allowed under the lock: look first, then see under the lock whether it still is the top.
@@ -317,8 +370,7 @@ pub(crate) fn take_index(number: u32) -> Option<ConnId> {
 fn give_index(id: ConnId) -> bool {
     let size = shard_size();
     let Some(number) = id.checked_div(size) else { return false };
-    // SAFETY: values of arrays live as long as the program.
-    let Some(shard) = SHARDS.get_ptr(number).map(|p| unsafe { &*p }) else { return false };
+    let Some(shard) = shard(number) else { return false };
     for _ in 0..TRIES {
         let top = shard.free.get();
         let Some(cell) = FREE.get_ptr_mut(number.wrapping_mul(size).wrapping_add(top)) else { return false };

@@ -118,6 +118,9 @@ pub(crate) static BUCKETS: Array<abi::Bucket, 1024> = Array::new();
 pub(crate) static SHARDS: Array<abi::Shard, { abi::SHARDS as usize }> = Array::new();
 #[btf_map]
 pub(crate) static FREE: Array<u32, 1024> = Array::new();
+/// Rings of embryonic connections, one after the other.
+#[btf_map]
+pub(crate) static EMBRYOS: Array<u64, 512> = Array::new();
 #[btf_map]
 pub(crate) static SCHED: Array<abi::SchedCell, 16384> = Array::new();
 /// Rows of the hashing schedulers' tables.
@@ -198,6 +201,12 @@ pub(crate) fn gue_port() -> rvs_wire::Be16 {
 #[inline(always)]
 pub(crate) fn shard_size() -> u32 {
     load(&CONN_CAPACITY) / abi::SHARDS
+}
+
+/// Places in each ring of embryonic connections, a power of two.
+#[inline(always)]
+pub(crate) fn ring_size() -> u32 {
+    abi::embryos(load(&CONN_CAPACITY)) / abi::SHARDS
 }
 
 /// Buckets minus 1.

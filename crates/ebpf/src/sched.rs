@@ -247,7 +247,7 @@ impl Candidates for List {
 
     #[inline(always)]
     fn replica_hold(&self) -> u64 {
-        control().map_or(0, |control| control.lblcr_expiration.get() as u64 * 1_000_000_000)
+        control().map_or(0, |control| control.settings().lblcr_expiration.max(0) as u64 * 1_000_000_000)
     }
 
     #[inline(always)]

@@ -4,10 +4,12 @@
 use crate::access::{Skb, Xdp};
 use crate::kernel::{self, Maps, TcMaps, XdpMaps};
 use crate::pieces::{self, Hold};
-use crate::{answer, hop, local, sched, sum, tc, verdict, xdp};
+use crate::{answer, hop, local, sched, sum, sweep, tc, verdict, xdp};
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use rvs_core::abi::{ConnId, FlowKey, SchedState, ServiceId};
 use rvs_core::begin::{self, Choice, Stages};
+use rvs_core::conn::embryo::{self, Taken};
+use rvs_core::conn::table::{self, Entered};
 use rvs_core::decide::known;
 use rvs_core::flow::{self, Flow, Walked, classify};
 use rvs_core::fragment;
@@ -175,6 +177,77 @@ pub(crate) fn take_index(shard: u32) -> i64 {
     stage_take_index(shard)
 }
 
+/// Puts an entry into a bucket; the number of what became of it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_put(bucket: u32, entry: u64) -> u32 {
+    table::put(&TcMaps::at(0), bucket, entry) as u32
+}
+
+/// Puts an entry into a bucket.
+#[inline(always)]
+pub(crate) fn put(bucket: u32, entry: u64) -> Entered {
+    const DONE: u32 = Entered::Done as u32;
+    const FULL: u32 = Entered::Full as u32;
+    match stage_put(bucket, entry) {
+        DONE => Entered::Done,
+        FULL => Entered::Full,
+        _ => Entered::Taken,
+    }
+}
+
+/// Looks into a bucket.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_look_into(bucket: u32, entry: u64) -> u32 {
+    table::look(&TcMaps::at(0), bucket, entry)
+}
+
+/// Looks into a bucket.
+#[inline(always)]
+pub(crate) fn look(bucket: u32, entry: u64) -> u32 {
+    stage_look_into(bucket, entry)
+}
+
+/// What [`stage_try_embryo`] gives besides a record's index.
+const TRY_AGAIN: i64 = -1;
+/// Likewise.
+const FLOODED: i64 = -2;
+
+/// Takes a record for an embryonic connection of this ring, if there is one.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_try_embryo(ring: u32, now: u64) -> i64 {
+    match embryo::try_take(&TcMaps::at(now), ring) {
+        Taken::Record(id) => i64::from(id),
+        Taken::Again => TRY_AGAIN,
+        Taken::Flooded => FLOODED,
+    }
+}
+
+/// Takes a record for an embryonic connection of this ring, if there is one.
+#[inline(always)]
+pub(crate) fn try_embryo(ring: u32, now: u64) -> Taken {
+    match stage_try_embryo(ring, now) {
+        TRY_AGAIN => Taken::Again,
+        FLOODED => Taken::Flooded,
+        id => Taken::Record(id as ConnId),
+    }
+}
+
+/// Works out the defences anew; 0 when it cannot.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_defend() -> u32 {
+    sweep::defend().is_some() as u32
+}
+
+/// Works out the defences anew; whether it could.
+#[inline(always)]
+pub(crate) fn defend() -> bool {
+    stage_defend() != 0
+}
+
 /// A client's persistence template: its entry and control, each in half a word; 0 when there is none.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -189,33 +262,36 @@ extern "C" fn stage_find_template(flow: *const Flow, id: ServiceId, which: u32, 
     begin::find_template(&maps, flow, &found).map_or(0, |c| (c.entry as u64) << 32 | c.control as u64)
 }
 
-/// Makes a client's persistence template; -1 when the table is full.
+/// Makes a client's persistence template of the record in half of `ids`, for the destination in the other; 0 when the table is
+/// full.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn stage_create_template(flow: *const Flow, id: ServiceId, which: u32, now: u64, entry: u32) -> i64 {
+extern "C" fn stage_create_template(flow: *const Flow, id: ServiceId, which: u32, now: u64, ids: u64) -> u32 {
     let maps = TcMaps::at(now);
     if flow.is_null() {
-        return -1;
+        return 0;
     }
     // SAFETY: as above.
     let flow = unsafe { &*flow };
-    let Some(found) = service::at(&maps, id, which as usize) else { return -1 };
-    begin::create_template(&maps, flow, &found, entry).map_or(-1, i64::from)
+    let Some(found) = service::at(&maps, id, which as usize) else { return 0 };
+    begin::create_template(&maps, flow, &found, (ids >> 32) as u32, ids as u32) as u32
 }
 
-/// Makes a connection to the destination in half of `choice`, under the template in the other: its number, or that of the
-/// reason why not, negative.
+/// What [`stage_create`] gives when the connection was made; else the number of a reason plus 1.
+const MADE: u32 = 0;
+
+/// Makes a connection of a free record, to the destination in half of `choice`, under the template in the other.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn stage_create(flow: *const Flow, id: ServiceId, now: u64, choice: u64) -> i64 {
+extern "C" fn stage_create(flow: *const Flow, id: ServiceId, now: u64, choice: u64, record: ConnId) -> u32 {
     let maps = TcMaps::at(now);
     if flow.is_null() {
-        return -(Reason::NoConfig as i64);
+        return Reason::NoConfig as u32 + 1;
     }
     // SAFETY: as above.
     let flow = unsafe { &*flow };
     let choice = Choice { entry: (choice >> 32) as u32, control: choice as u32 };
-    begin::create(&maps, flow, id, choice).map_or_else(|reason| -(reason as i64), i64::from)
+    begin::create(&maps, flow, id, choice, record).map_or_else(|reason| reason as u32 + 1, |()| MADE)
 }
 
 impl<const XDP: bool> Stages for Maps<XDP> {
@@ -228,15 +304,18 @@ impl<const XDP: bool> Stages for Maps<XDP> {
     }
 
     #[inline(always)]
-    fn create_template(&self, flow: &Flow, found: &Found<'_>, entry: u32) -> Option<ConnId> {
-        u32::try_from(stage_create_template(flow, found.id, found.which as u32, self.now(), entry)).ok()
+    fn create_template(&self, flow: &Flow, found: &Found<'_>, entry: u32, id: ConnId) -> bool {
+        let ids = (entry as u64) << 32 | id as u64;
+        stage_create_template(flow, found.id, found.which as u32, self.now(), ids) != 0
     }
 
     #[inline(always)]
-    fn create(&self, flow: &Flow, service: ServiceId, choice: Choice) -> Result<ConnId, Reason> {
+    fn create(&self, flow: &Flow, service: ServiceId, choice: Choice, id: ConnId) -> Result<(), Reason> {
         let packed = (choice.entry as u64) << 32 | choice.control as u64;
-        let made = stage_create(flow, service, self.now(), packed);
-        if made < 0 { Err(reason(made.wrapping_neg() as u32)) } else { Ok(made as ConnId) }
+        match stage_create(flow, service, self.now(), packed, id) {
+            MADE => Ok(()),
+            number => Err(reason(number.wrapping_sub(1))),
+        }
     }
 }
 

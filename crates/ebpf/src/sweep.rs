@@ -8,7 +8,7 @@ use crate::kernel::{TcMaps, add, now, repeat, slot};
 use crate::maps::{
     CONTROL, LBLC, LBLCR, RATE_DEST, RATE_SERVICE, SHARDS, STATS_DEST, STATS_SERVICE, TimerCell, shard_size,
 };
-use crate::sched;
+use crate::{sched, stage};
 use aya_ebpf::helpers::generated as helpers;
 use core::ffi::c_void;
 use rvs_core::abi::{self, CacheKey, Control, Counters, DestId, Locality, Rate, Replicas, ServiceSlot, active};
@@ -36,11 +36,34 @@ pub(crate) extern "C" fn tick(_map: *mut c_void, _key: *mut u32, cell: *mut Time
     let at = control.ticks.get();
     control.ticks.set(at.wrapping_add(1));
     sweep(at % PER_SECOND, PER_SECOND);
-    estimate(control, at % PER_PERIOD);
+    if at % PER_SECOND == 0 {
+        stage::defend();
+    }
     if at % PER_ROUND == PER_ROUND - 1 {
         forget(control);
     }
+    if control.settings().run_estimation != 0 {
+        estimate(control, at % PER_PERIOD);
+    }
     0
+}
+
+/// Works out which defences are in force, from the settings and the number of free connection records.
+#[inline(always)]
+pub(crate) fn defend() -> Option<()> {
+    // SAFETY: values of arrays live as long as the program.
+    let control = CONTROL.get_ptr(0).map(|p| unsafe { &*p })?;
+    let mut free = 0u32;
+    for shard in 0..abi::SHARDS {
+        // SAFETY: as above.
+        let record = SHARDS.get_ptr(shard).map(|p| unsafe { &*p })?;
+        let fresh = shard_size().saturating_sub(record.fresh.get());
+        free = free.wrapping_add(fresh).wrapping_add(record.free.get());
+    }
+    let settings = control.settings();
+    control.drop_rate.set(settings.drop_rate(free));
+    control.defence.set(settings.defences(free));
+    Some(())
 }
 
 /// A range of indexes for one loop.
@@ -94,8 +117,8 @@ pub(crate) fn forget(control: &Control) {
     repeat(control.services_used, allow_excess, &mut range);
     let (now, generation, full) = (now(), control.generation.get(), cache::is_full(number));
     let round = |expiration| Round { now, generation, expiration, full };
-    for_each(core::ptr::from_ref(&LBLC).cast(), forget_locality, &round(control.lblc_expiration.get()));
-    for_each(core::ptr::from_ref(&LBLCR).cast(), forget_replicas, &round(control.lblcr_expiration.get()));
+    for_each(core::ptr::from_ref(&LBLC).cast(), forget_locality, &round(control.settings().lblc_expiration.max(0) as u32));
+    for_each(core::ptr::from_ref(&LBLCR).cast(), forget_replicas, &round(control.settings().lblcr_expiration.max(0) as u32));
 }
 
 extern "C" fn allow_excess(step: u32, _range: *mut Range) -> i64 {

@@ -2,7 +2,7 @@
 
 use crate::*;
 use proptest::prelude::*;
-use rvs_core::abi::{Forward, SchedState, ServiceKey, flags};
+use rvs_core::abi::{Forward, SchedState, ServiceKey};
 use rvs_core::sched::Kind;
 use rvs_wire::{Addr, Be16, Family};
 use std::net::{IpAddr, Ipv4Addr};
@@ -113,7 +113,6 @@ fn what_a_data_plane_cannot_balance_is_refused_by_name() {
         (settings(v6, "rr"), "IPv6"),
         (settings(mark, "rr"), "firewall mark"),
         (settings(sctp, "rr"), "SCTP"),
-        (ServiceSettings { flags: flags::ONE_PACKET, ..base.clone() }, "One-packet"),
         (ServiceSettings { engine: Some("sip".into()), ..base }, "Persistence engines"),
     ];
     for (settings, word) in services {

@@ -43,8 +43,31 @@ pub struct Sctp {
     pub chunk_len: Be16,
 }
 
-/// Type of a chunk INIT.
-pub const INIT: u8 = 1;
+/// Types of chunks.
+pub mod chunk {
+    /// DATA.
+    pub const DATA: u8 = 0;
+    /// INIT.
+    pub const INIT: u8 = 1;
+    /// INIT ACK.
+    pub const INIT_ACK: u8 = 2;
+    /// HEARTBEAT.
+    pub const HEARTBEAT: u8 = 4;
+    /// ABORT.
+    pub const ABORT: u8 = 6;
+    /// SHUTDOWN.
+    pub const SHUTDOWN: u8 = 7;
+    /// SHUTDOWN ACK.
+    pub const SHUTDOWN_ACK: u8 = 8;
+    /// ERROR.
+    pub const ERROR: u8 = 9;
+    /// COOKIE ECHO.
+    pub const COOKIE_ECHO: u8 = 10;
+    /// COOKIE ACK.
+    pub const COOKIE_ACK: u8 = 11;
+    /// SHUTDOWN COMPLETE.
+    pub const SHUTDOWN_COMPLETE: u8 = 14;
+}
 
 /// The polynomial of CRC32c, bits reversed.
 const POLY: u32 = 0x82f6_3b78;

@@ -28,7 +28,7 @@ pub fn hash(key: &FlowKey, seed: u64) -> u64 {
 
 /// One round of a multiplicative hash (the constants are those of SplitMix64).
 #[inline(always)]
-fn mix(h: u64, value: u64) -> u64 {
+pub(super) fn mix(h: u64, value: u64) -> u64 {
     let h = (h ^ value).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let h = (h ^ (h >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb);
     h ^ (h >> 32)
@@ -112,19 +112,52 @@ pub enum Entered {
     Taken,
 }
 
-/// Enters a connection under a hash.
+/// Enters a connection under a hash, into the emptier of its two buckets: so neither fills before the whole table nearly has.
 #[inline(always)]
 pub fn insert<T: Tables>(tables: &T, hash: u64, direction: Direction, id: ConnId) -> Entered {
     let [first, second] = buckets(hash, tables.bucket_mask());
     let entry = entry(hash, direction, id);
-    match put(tables, first, entry) {
-        Entered::Full => put(tables, second, entry),
-        other => other,
+    let emptier = tables.look(second, entry) & LOAD < tables.look(first, entry) & LOAD;
+    let (mut near, mut far) = if emptier { (second, first) } else { (first, second) };
+    let mut entered = tables.put(near, entry);
+    if matches!(entered, Entered::Full) {
+        (near, far) = (far, near);
+        entered = tables.put(near, entry);
     }
+    // Another CPU that entered the same connection may have found the other bucket emptier. Whoever sees the other's entry
+    // after having made his own withdraws.
+    if matches!(entered, Entered::Done) && tables.look(far, entry) & RIVAL != 0 {
+        if let Some(bucket) = tables.bucket(near) {
+            clear(tables, bucket, entry);
+        }
+        entered = Entered::Taken;
+    }
+    entered
 }
 
+/// Of what [`look`] gives: how many entries the bucket has.
+const LOAD: u32 = 0xff;
+/// Likewise: there is another entry with the same tag.
+const RIVAL: u32 = 0x100;
+
+/// How full a bucket is, and whether it has another entry with the tag of this one.
 #[inline(always)]
-fn put<T: Tables>(tables: &T, bucket: u32, entry: u64) -> Entered {
+pub fn look<T: Tables>(tables: &T, bucket: u32, entry: u64) -> u32 {
+    let Some(bucket) = tables.bucket(bucket) else { return LOAD };
+    let (mut load, mut rivals) = (0, 0);
+    for slot in &bucket.slots {
+        // By arithmetic, because each branch here doubles the verifier's work: 1 when it is not 0 …
+        load += (slot.get() | slot.get().wrapping_neg()) >> 63;
+        // … and 1 when it is equal in the tag, but not altogether.
+        let difference = slot.get() ^ entry;
+        rivals |= ((difference >> 32).wrapping_sub(1) >> 63) & ((difference | difference.wrapping_neg()) >> 63);
+    }
+    (load | rivals << 8) as u32
+}
+
+/// Puts an entry into a bucket, if there is room and none with the same tag.
+#[inline(always)]
+pub fn put<T: Tables>(tables: &T, bucket: u32, entry: u64) -> Entered {
     let Some(bucket) = tables.bucket(bucket) else { return Entered::Full };
     let mut same = 0;
     let mut done = false;

@@ -3,6 +3,7 @@
 //! The table is the kernel's (`ip_vs_proto_tcp.c` documents it as a matrix); it does not follow sequence numbers. A segment
 //! without SYN, FIN, RST and ACK closes.
 
+use super::Column;
 use rvs_wire::tcp::{ACK, FIN, RST, SYN};
 
 /// Number of states.
@@ -54,18 +55,6 @@ pub const NAMES: [&str; STATES] = [
 /// Default timeouts in seconds, by state number.
 pub const TIMEOUTS: [u32; STATES] = [2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120];
 
-/// The columns of the table.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-#[repr(u8)]
-pub enum Column {
-    /// From the client.
-    Input = 0,
-    /// From the real server.
-    Output = 1,
-    /// From the client, and the real server's packets do not pass here.
-    InputOnly = 2,
-}
-
 const NO: u8 = State::None as u8;
 const ES: u8 = State::Established as u8;
 const SS: u8 = State::SynSent as u8;
@@ -78,38 +67,64 @@ const LA: u8 = State::LastAck as u8;
 const LI: u8 = State::Listen as u8;
 const SA: u8 = State::SynAck as u8;
 
-/// `[column][event][state]`, states padded to 16 so that an index needs no check beyond a mask.
-static NEXT: [[[u8; 16]; 4]; 3] = [
-    // Input
+/// `[table][column][event][state]`, the second table that of `secure_tcp`; events padded to 4, states to 16, so that an index
+/// needs no check beyond a mask.
+#[rustfmt::skip]
+static NEXT: [[[[u8; 16]; 4]; 3]; 2] = [
     [
-        //       NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
-        /*syn*/
-        [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO],
-        /*fin*/ [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO],
-        /*ack*/ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO],
-        /*rst*/ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR, NO, NO, NO, NO, NO],
+        // Input
+        [
+            //       NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
+            /*syn*/ [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO],
+            /*fin*/ [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO],
+            /*ack*/ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO],
+            /*rst*/ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR, NO, NO, NO, NO, NO],
+        ],
+        // Output
+        [
+            /*syn*/ [SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR, NO, NO, NO, NO, NO],
+            /*fin*/ [TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW, NO, NO, NO, NO, NO],
+            /*ack*/ [ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES, NO, NO, NO, NO, NO],
+            /*rst*/ [CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL, NO, NO, NO, NO, NO],
+        ],
+        // Input only
+        [
+            /*syn*/ [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO],
+            /*fin*/ [CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO],
+            /*ack*/ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO],
+            /*rst*/ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL, NO, NO, NO, NO, NO],
+        ],
     ],
-    // Output
     [
-        /*syn*/ [SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR, NO, NO, NO, NO, NO],
-        /*fin*/ [TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW, NO, NO, NO, NO, NO],
-        /*ack*/ [ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES, NO, NO, NO, NO, NO],
-        /*rst*/ [CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL, NO, NO, NO, NO, NO],
-    ],
-    // Input only
-    [
-        /*syn*/ [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, NO, NO, NO, NO, NO],
-        /*fin*/ [CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO],
-        /*ack*/ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO],
-        /*rst*/ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL, NO, NO, NO, NO, NO],
+        // Input, secure
+        [
+            //       NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
+            /*syn*/ [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SA, NO, NO, NO, NO, NO],
+            /*fin*/ [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, SA, NO, NO, NO, NO, NO],
+            /*ack*/ [ES, ES, SS, SR, FW, TW, CL, CW, CL, LI, SA, NO, NO, NO, NO, NO],
+            /*rst*/ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL, NO, NO, NO, NO, NO],
+        ],
+        // Output, secure
+        [
+            /*syn*/ [SS, ES, SS, SA, SS, SS, SS, SS, SS, LI, SA, NO, NO, NO, NO, NO],
+            /*fin*/ [TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW, NO, NO, NO, NO, NO],
+            /*ack*/ [ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES, NO, NO, NO, NO, NO],
+            /*rst*/ [CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL, NO, NO, NO, NO, NO],
+        ],
+        // Input only, secure
+        [
+            /*syn*/ [SA, ES, ES, SR, SA, SA, SA, SA, SA, SA, SA, NO, NO, NO, NO, NO],
+            /*fin*/ [CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW, NO, NO, NO, NO, NO],
+            /*ack*/ [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, NO, NO, NO, NO, NO],
+            /*rst*/ [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL, NO, NO, NO, NO, NO],
+        ],
     ],
 ];
 
-const _: u8 = SA;
-
-/// The state after a segment with these flags. RST counts before SYN, SYN before FIN, FIN before ACK.
+/// The state after a segment with these flags, by the usual table or that of `secure_tcp`. RST counts before SYN, SYN before
+/// FIN, FIN before ACK.
 #[inline(always)]
-pub fn next(state: u8, flags: u8, column: Column) -> u8 {
+pub fn next(state: u8, flags: u8, column: Column, secure: bool) -> u8 {
     let event = if flags & RST != 0 {
         3
     } else if flags & SYN != 0 {
@@ -121,12 +136,8 @@ pub fn next(state: u8, flags: u8, column: Column) -> u8 {
     } else {
         return CL;
     };
-    let column = match column {
-        Column::Input => 0,
-        Column::Output => 1,
-        Column::InputOnly => 2,
-    };
-    NEXT[column][event][(state & 15) as usize]
+    let table = if secure { 1 } else { 0 };
+    NEXT[table][column.index()][event][(state & 15) as usize]
 }
 
 /// Whether a connection in this state counts as active: established, or on its way there.
@@ -137,59 +148,64 @@ pub const fn is_active(state: u8) -> bool {
     ACTIVE >> (state & 15) & 1 != 0
 }
 
-/// Whether a new SYN begins a new connection in place of one in this state (`conn_reuse_mode` 1).
-#[inline(always)]
-pub const fn is_reusable(state: u8) -> bool {
-    state == TW || state == CL
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::{String, ToString};
     use std::vec::Vec;
 
-    /// The matrix of the recordings of the live kernel (NAT, default table): state, side, and the result of each kind of
-    /// segment: S, SA, A, PA, F, FA, R, RA, none.
-    const RECORDED: &str = "
-SYN_RECV    c SYN_RECV    SYN_RECV    ESTABLISHED ESTABLISHED TIME_WAIT  TIME_WAIT  SYN_RECV  SYN_RECV  CLOSE
-SYN_RECV    s SYN_RECV    SYN_RECV    ESTABLISHED ESTABLISHED TIME_WAIT  TIME_WAIT  CLOSE     CLOSE     CLOSE
-ESTABLISHED c ESTABLISHED ESTABLISHED ESTABLISHED ESTABLISHED CLOSE_WAIT CLOSE_WAIT CLOSE     CLOSE     CLOSE
-ESTABLISHED s ESTABLISHED ESTABLISHED ESTABLISHED ESTABLISHED FIN_WAIT   FIN_WAIT   CLOSE     CLOSE     CLOSE
-TIME_WAIT   c SYN_RECV    SYN_RECV    TIME_WAIT   TIME_WAIT   TIME_WAIT  TIME_WAIT  CLOSE     CLOSE     CLOSE
-TIME_WAIT   s SYN_SENT    SYN_SENT    TIME_WAIT   TIME_WAIT   TIME_WAIT  TIME_WAIT  TIME_WAIT TIME_WAIT CLOSE
-CLOSE       c SYN_RECV    SYN_RECV    CLOSE       CLOSE       CLOSE      CLOSE      CLOSE     CLOSE     CLOSE
-CLOSE       s SYN_SENT    SYN_SENT    CLOSE       CLOSE       CLOSE      CLOSE      CLOSE     CLOSE     CLOSE
-CLOSE_WAIT  c SYN_RECV    SYN_RECV    CLOSE_WAIT  CLOSE_WAIT  CLOSE_WAIT CLOSE_WAIT CLOSE     CLOSE     CLOSE
-CLOSE_WAIT  s SYN_SENT    SYN_SENT    CLOSE_WAIT  CLOSE_WAIT  TIME_WAIT  TIME_WAIT  CLOSE     CLOSE     CLOSE
-FIN_WAIT    c SYN_RECV    SYN_RECV    FIN_WAIT    FIN_WAIT    TIME_WAIT  TIME_WAIT  CLOSE     CLOSE     CLOSE
-FIN_WAIT    s SYN_SENT    SYN_SENT    FIN_WAIT    FIN_WAIT    FIN_WAIT   FIN_WAIT   CLOSE     CLOSE     CLOSE
-SYN_SENT    c ESTABLISHED ESTABLISHED SYN_SENT    SYN_SENT    SYN_SENT   SYN_SENT   CLOSE     CLOSE     CLOSE
-SYN_SENT    s SYN_SENT    SYN_SENT    SYN_SENT    SYN_SENT    SYN_SENT   SYN_SENT   SYN_SENT  SYN_SENT  CLOSE
-ESTABLISHED i ESTABLISHED ESTABLISHED ESTABLISHED ESTABLISHED FIN_WAIT   FIN_WAIT   CLOSE     CLOSE     CLOSE
-FIN_WAIT    i SYN_RECV    SYN_RECV    FIN_WAIT    FIN_WAIT    FIN_WAIT   FIN_WAIT   CLOSE     CLOSE     CLOSE
-TIME_WAIT   i SYN_RECV    SYN_RECV    TIME_WAIT   TIME_WAIT   TIME_WAIT  TIME_WAIT  CLOSE     CLOSE     CLOSE
-SYN_RECV    i SYN_RECV    SYN_RECV    ESTABLISHED ESTABLISHED TIME_WAIT  TIME_WAIT  SYN_RECV  SYN_RECV  CLOSE
-";
+    /// What the live kernel did with every segment in every state it could be brought into: with NAT and with direct
+    /// routing, by the usual table and by that of `secure_tcp`.
+    const RECORDED: &str = include_str!("../../../../tests/golden/recorded/e1_states.txt");
+
+    fn transitions(title: &str, secure: bool) -> usize {
+        let only = title.contains("DR");
+        let section = RECORDED.split(&std::format!("\n=== {title}\n")).nth(1).unwrap().split("\n===").next().unwrap();
+        let number = |name: &str| NAMES.iter().position(|n| *n == name).unwrap() as u8;
+        let mut seen = 0;
+        for line in section.lines().filter(|line| line.contains("->") && !line.starts_with('-')) {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let column = match words[1] {
+                "s" => Column::Output,
+                _ if only => Column::InputOnly,
+                _ => Column::Input,
+            };
+            for (segment, result) in words[2..].iter().filter_map(|word| word.split_once("->")) {
+                let got = next(number(words[0]), flags(segment), column, secure);
+                assert_eq!(NAMES[got as usize], result.split('(').next().unwrap(), "{line}");
+                seen += 1;
+            }
+        }
+        seen
+    }
+
+    fn flags(segment: &str) -> u8 {
+        const PSH: u8 = 0x08;
+        match segment {
+            "S" => SYN,
+            "SA" => SYN | ACK,
+            "A" => ACK,
+            "PA" => PSH | ACK,
+            "F" => FIN,
+            "FA" => FIN | ACK,
+            "R" => RST,
+            "RA" => RST | ACK,
+            "none" => 0,
+            other => panic!("{other}"),
+        }
+    }
 
     #[test]
     fn every_recorded_transition() {
-        const PSH: u8 = 0x08;
-        let segments = [SYN, SYN | ACK, ACK, PSH | ACK, FIN, FIN | ACK, RST, RST | ACK, 0];
-        let number = |name: &str| NAMES.iter().position(|n| *n == name).unwrap() as u8;
-        for line in RECORDED.lines().filter(|l| !l.is_empty()) {
-            let words: Vec<_> = line.split_whitespace().collect();
-            let column = match words[1] {
-                "c" => Column::Input,
-                "s" => Column::Output,
-                _ => Column::InputOnly,
-            };
-            let got: Vec<String> = segments
-                .iter()
-                .map(|flags| NAMES[next(number(words[0]), *flags, column) as usize].to_string())
-                .collect();
-            assert_eq!(got, words[2..], "{} {}", words[0], words[1]);
-        }
+        assert_eq!(transitions("NAT, default", false), 14 * 9);
+        assert_eq!(transitions("DR, default (client packets only)", false), 5 * 9);
+    }
+
+    #[test]
+    fn every_recorded_transition_of_secure_tcp() {
+        assert_eq!(transitions("NAT, secure_tcp=3", true), 16 * 9);
+        assert_eq!(transitions("DR, secure_tcp=3", true), 5 * 9);
+        let first = |column| NAMES[next(NO, SYN, column, true) as usize];
+        assert_eq!((first(Column::Input), first(Column::InputOnly)), ("SYN_RECV", "SYNACK"));
     }
 
     #[test]

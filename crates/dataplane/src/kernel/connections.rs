@@ -6,10 +6,9 @@ use super::mmap::Shared;
 use super::os::{self, Clock};
 use crate::Error;
 use rvs_core::abi::{Conn, Forward, TEMPLATE_FAMILY, conn_flags};
-use rvs_core::conn::tcp;
+use rvs_core::conn::proto::state_name;
 use rvs_intent::Connection;
 use rvs_wire::Family;
-use rvs_wire::ipv4::proto;
 use std::mem::offset_of;
 use std::ops::ControlFlow;
 
@@ -83,15 +82,14 @@ fn state(protocol: u8, state: u8, flags: u8) -> &'static str {
     match protocol {
         _ if flags & conn_flags::TEMPLATE != 0 && flags & conn_flags::ASSURED != 0 => "ASSURED",
         _ if flags & conn_flags::TEMPLATE != 0 => "NONE",
-        proto::TCP => tcp::NAMES.get(state as usize).copied().unwrap_or("NONE"),
-        proto::UDP => "UDP",
-        _ => "NONE",
+        _ => state_name(protocol, state),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rvs_wire::ipv4::proto;
     use std::cell::Cell;
 
     fn conn(flags: u8, expires: u64) -> Conn {

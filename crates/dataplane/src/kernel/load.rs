@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Forget = 2,
     /// End the connections of a destination, whose number goes with it.
     Purge = 3,
+    /// Work out the defences anew.
+    Defend = 4,
 }
 
 /// The timeouts that IPVS begins with, seconds.
@@ -181,6 +183,7 @@ fn sizes(limits: &Limits) -> Vec<(&'static str, u32)> {
         ("RATE_DEST", dests),
         ("CONNS", limits.conns),
         ("FREE", limits.conns),
+        ("EMBRYOS", abi::embryos(limits.conns)),
         ("BUCKETS", limits.buckets()),
     ]
 }

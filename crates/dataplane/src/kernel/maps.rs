@@ -6,19 +6,19 @@ use super::home::Home;
 use super::map::Map;
 use super::mmap::Shared;
 use super::os;
+use super::settings;
 use super::sys::F_NO_PREALLOC;
 use crate::Error;
 use rvs_core::abi::{
     self, ABI_VERSION, Conn, Control, Counters, Dest, DestId, ListEntry, MarkRule, Rate, SHARDS, SchedCell, SchedState,
     Service, ServiceId, ServiceKey, Shard, TableRow,
 };
-use rvs_core::sched;
 use rvs_intent::observed::plus;
 use std::mem::offset_of;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Every map that is pinned.
-pub(crate) const NAMES: [&str; 29] = [
+pub(crate) const NAMES: [&str; 30] = [
     "CONTROL",
     "SERVICE_INDEX",
     "SERVICES",
@@ -28,6 +28,7 @@ pub(crate) const NAMES: [&str; 29] = [
     "BUCKETS",
     "SHARDS",
     "FREE",
+    "EMBRYOS",
     "SCHED",
     "TABLES",
     "BLOCKS",
@@ -135,14 +136,13 @@ impl Maps {
             (offset_of!(Control, abi), ABI_VERSION),
             (offset_of!(Control, conn_capacity), conns),
             (offset_of!(Control, buckets), buckets),
-            (offset_of!(Control, lblc_expiration), sched::cache::EXPIRATION),
-            (offset_of!(Control, lblcr_expiration), sched::cache::EXPIRATION),
             (offset_of!(Control, generation), 1),
             (offset_of!(Control, prepared), 1),
         ] {
             self.store(Area::Control, 0, offset, &value.to_ne_bytes())?;
         }
-        self.store(Area::Control, 0, offset_of!(Control, timeouts), timeouts.as_bytes())
+        self.store(Area::Control, 0, offset_of!(Control, timeouts), timeouts.as_bytes())?;
+        settings::begin(self)
     }
 
     fn area(&self, area: Area) -> &Shared {
@@ -210,16 +210,6 @@ impl Maps {
         let cells = bytes.chunks_exact(size_of::<SchedCell>());
         let remembered = |cell: &[u8]| Some(u32::read_from_prefix(&cell[offset_of!(SchedCell, remembered)..]).ok()?.0);
         Ok(cells.filter_map(remembered).fold(0, u32::wrapping_add))
-    }
-
-    /// Sets the expiration times of lblc and lblcr, seconds.
-    pub(crate) fn set_address_expiration(&mut self, lblc: u32, lblcr: u32) -> Result<(), Error> {
-        for (offset, value) in
-            [(offset_of!(Control, lblc_expiration), lblc), (offset_of!(Control, lblcr_expiration), lblcr)]
-        {
-            self.store(Area::Control, 0, offset, &value.to_ne_bytes())?;
-        }
-        Ok(())
     }
 
     /// Ranges of connection records that have ever been used.

@@ -24,6 +24,7 @@ mod netlink;
 mod os;
 mod place;
 mod route;
+mod settings;
 mod status;
 mod sys;
 mod totals;
@@ -40,6 +41,7 @@ use home::{Home, Purpose};
 use maps::Maps;
 use place::{How, Place, net_namespace};
 use rvs_core::abi::{MarkRule, ServiceKey};
+use rvs_core::settings::{Settings, defence};
 use rvs_core::verdict::Reason;
 use rvs_intent::{Connection, Edit, Listing, Table, Totals};
 use rvs_wire::{Addr, Be16};
@@ -227,6 +229,42 @@ impl Director {
         status::read(&self.home, &self.maps)
     }
 
+    /// The settings in force.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn settings(&self) -> Result<Settings, Error> {
+        settings::read(&self.maps)
+    }
+
+    /// The settings of a director that is made now on this machine.
+    pub fn initial_settings() -> Settings {
+        settings::initial()
+    }
+
+    /// Whether so few connection records are free that the automatic defences are on.
+    ///
+    /// # Errors
+    /// The tables cannot be read.
+    pub fn is_short(&self) -> Result<bool, Error> {
+        Ok(self.maps.control()?.defends(defence::SHORT))
+    }
+
+    /// Changes the settings, all at once or, when `change` refuses, not at all. The defences follow before this returns.
+    ///
+    /// # Errors
+    /// What `change` refuses with; the tables cannot be written.
+    pub fn change_settings<E: From<Error>>(
+        &mut self,
+        change: impl FnOnce(&mut Settings) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let _lock = self.home.lock(How::Exclusive)?;
+        let mut settings = settings::read(&self.maps)?;
+        change(&mut settings)?;
+        settings::change(&mut self.maps, &settings)?;
+        Ok(load::control(&self.home, load::Command::Defend)?)
+    }
+
     /// Runs a program on `packet` (from the Ethernet header on) `repeat` times, without sending anything. The packet comes in
     /// through the loopback.
     ///
@@ -278,15 +316,6 @@ impl Director {
         self.maps.remembered_addresses()
     }
 
-    /// Sets after how many seconds lblc and lblcr forget an address that nobody asks for (`lblc_expiration` and
-    /// `lblcr_expiration` of IPVS, which are looked at each half hour).
-    ///
-    /// # Errors
-    /// The tables cannot be written.
-    pub fn set_address_expiration(&mut self, lblc: u32, lblcr: u32) -> Result<(), Error> {
-        let _lock = self.home.lock(How::Exclusive)?;
-        self.maps.set_address_expiration(lblc, lblcr)
-    }
 }
 
 /// Makes the director. The lock must be held.
@@ -303,7 +332,13 @@ impl Dataplane for Director {
     fn update(&mut self, edits: &[Edit]) -> Result<(), UpdateError> {
         let _lock = self.home.lock(How::Exclusive)?;
         let home = &self.home;
-        update::update(&mut self.maps, edits, |marks| detour::fit(home, marks))
+        update::update(&mut self.maps, edits, |marks| detour::fit(home, marks))?;
+        let deletes = |edit: &Edit| matches!(edit, Edit::DeleteService(_) | Edit::DeleteDest(..) | Edit::Flush);
+        if edits.iter().any(deletes) && settings::read(&self.maps)?.expire_nodest_conn != 0 {
+            // The sweeper would find the connections of what was deleted within a second; they are to end at once.
+            load::control(&self.home, load::Command::Sweep)?;
+        }
+        Ok(())
     }
 
     fn purge(&mut self, service: &ServiceKey, addr: Addr, port: Be16) -> Result<u32, UpdateError> {

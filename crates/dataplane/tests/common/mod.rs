@@ -1,6 +1,8 @@
 //! Network namespaces for tests: made by a thread, gone with it, the director removed in any case.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)] // Each test file uses its part.
 
+pub(crate) mod storm;
+
 use nix::sched::{CloneFlags, unshare};
 use rvs_core::abi::{Forward, ServiceKey};
 use rvs_dataplane::kernel::Director;

@@ -24,6 +24,7 @@ mod scale;
 mod shells;
 mod spread;
 mod status;
+mod sysctl;
 mod unit;
 
 use lab::topology::VIP;
