@@ -53,7 +53,8 @@ pub struct Choice {
 /// Decides a packet that is of no connection.
 #[inline(always)]
 pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
-    if flow.is_icmp() {
+    let Some(control) = tables.control() else { return Reason::NoConfig };
+    if flow.is_icmp() && (control.settings().schedule_icmp == 0 || !tables.can_answer()) {
         return Reason::IcmpUnrelated;
     }
     // AH and ESP only follow the IKE exchange they belong to.
@@ -64,10 +65,16 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     if !tables.can_answer() && (service::has_marks(tables) || flow.ttl <= 1) {
         return Reason::Deferred;
     }
-    let Some(found) = service::lookup(tables, flow) else { return Reason::NoService };
-    let Some(control) = tables.control() else { return Reason::NoConfig };
-    if !proto::opens(flow.proto, flow.tcp_flags, control.settings()) || flow.key.sport == FTP_DATA {
+    let Some(found) = service::lookup(tables, flow) else {
+        return if flow.is_icmp() { Reason::IcmpUnrelated } else { Reason::NoService };
+    };
+    let opens = flow.is_icmp() || proto::opens(flow.proto, flow.tcp_flags, control.settings());
+    if !opens || flow.key.sport == FTP_DATA {
         return Reason::NoConnection;
+    }
+    // A datagram that is scheduled by itself must not move a scheduler before it is left to TC.
+    if !tables.can_answer() && found.slot.flags & flags::ONE_PACKET != 0 {
+        return Reason::Deferred;
     }
     if control.drops_next() {
         return Reason::Shed;
@@ -78,14 +85,14 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     };
     let Some(entry) = tables.list_entry(choice.entry) else { return Reason::ConfigRace };
     if flow.ttl <= 1 && entry.forward != Forward::Local as u8 {
-        return answer(tables, Reason::TtlExceeded);
+        return if flow.is_icmp() { Reason::TtlExceededSilent } else { answer(tables, Reason::TtlExceeded) };
     }
     // A datagram in pieces gets a connection, so that the others find the way of the first.
     if flow.proto == UDP && found.slot.flags & flags::ONE_PACKET != 0 && flow.piece == piece::WHOLE {
         return one_packet(tables, flow, &found, entry, plan);
     }
     let state = first_state(tables, flow, entry.forward == Forward::Masq as u8);
-    let id = match record(tables, flow, proto::is_embryonic(flow.proto, state)) {
+    let id = match record(tables, flow, proto::is_embryonic(flow.key.proto, state)) {
         Ok(id) => id,
         Err(reason) => return reason,
     };
@@ -274,7 +281,7 @@ pub fn create<T: Tables>(
     };
     let masq = entry.forward == Forward::Masq as u8;
     let state = first_state(tables, flow, masq);
-    let embryonic = proto::is_embryonic(flow.proto, state);
+    let embryonic = proto::is_embryonic(flow.key.proto, state);
     identify(conn, &flow.key, table::hash(&flow.key, tables.hash_seed()));
     // A service of all ports keeps the client's choice of port; so does one by mark, if it is persistent.
     let key = owner.key;
@@ -288,10 +295,10 @@ pub fn create<T: Tables>(
     let flags = conn_flags::LIVE
         | if masq { 0 } else { conn_flags::NO_OUTPUT }
         | if embryonic { conn_flags::EMBRYO } else { 0 }
-        | if proto::is_active(flow.proto, state) { 0 } else { conn_flags::INACTIVE };
+        | if proto::is_active(flow.key.proto, state) { 0 } else { conn_flags::INACTIVE };
     conn.state.set(state);
     conn.control.set(choice.control);
-    life::refresh(conn, now, life::timeout_ms(tables, flow.proto, state));
+    life::refresh(conn, now, life::timeout_ms(tables, flow.key.proto, state));
     match enter_table(tables, id, conn, flags) {
         Entered::Done => {}
         Entered::Full => return Err(Reason::TableFull),
@@ -308,9 +315,12 @@ pub fn create<T: Tables>(
     Ok(())
 }
 
-/// The state that the first packet leads to.
+/// The state that the first packet leads to; an ICMP error about an unknown connection leads to none.
 #[inline(always)]
 fn first_state<T: Tables>(tables: &T, flow: &Flow, masq: bool) -> u8 {
+    if flow.is_icmp() {
+        return proto::NONE;
+    }
     let column = if masq { Column::Input } else { Column::InputOnly };
     let secure = tables.control().is_some_and(Control::secure_tcp);
     proto::next(flow.proto, proto::NONE, flow.tcp_flags, column, secure)

@@ -150,7 +150,9 @@ pub fn classify<P: Packet + ?Sized>(packet: &P, flow: &mut Flow) -> Result<(), R
             let head: Sctp = packet.read(l4).ok_or(Reason::Malformed)?;
             flow.key.sport = head.sport;
             flow.key.dport = head.dport;
-            flow.tcp_flags = conn::sctp::event(head.chunk, None) as u8;
+            let second = l4 + sctp::LEN + (head.chunk_len.host() as usize).next_multiple_of(4);
+            let second = if second < MAX_CHAIN { packet.read::<u8>(second) } else { None };
+            flow.tcp_flags = conn::sctp::event(head.chunk, second) as u8;
             flow.l4_len = sctp::LEN as u8;
             if there as usize >= sctp::LEN + 4 { Ok(()) } else { Err(Reason::Malformed) }
         }

@@ -3,8 +3,8 @@
 
 use crate::abi::{
     BLOCK_ENTRIES, Block, Bucket, CacheKey, Conn, ConnId, Control, Counters, Dest, DestId, DestState, Fate, FlowKey,
-    Forward, ListEntry, Locality, MarkRule, NO_PLACE, Remembered, Replicas, SHARDS, SchedState, Service, ServiceId, ServiceKey,
-    ServiceSlot, Timeouts,
+    Forward, ListEntry, Locality, MarkRule, NO_PLACE, Remembered, Replicas, SHARDS, SchedState, Service, ServiceId,
+    ServiceKey, ServiceSlot, Timeouts,
 };
 use crate::answer::{self, Answer};
 use crate::begin::Stages;
@@ -326,7 +326,8 @@ impl Model {
             _ => self.mtu,
         };
         if !plan.fits(flow.len, mtu) {
-            if flow.dont_fragment == 0 {
+            let keeps_df = self.control.settings().pmtu_disc != 0;
+            if flow.dont_fragment == 0 || (plan.is_tunnel() && !flow.is_v6() && !keeps_df) {
                 let can_be_cut = frame[L3] == 0x45;
                 return (if can_be_cut { Reason::Cut } else { Reason::TooBig }, None);
             }
@@ -349,6 +350,8 @@ impl Model {
     }
 
     fn encapsulate(&self, frame: &mut Vec<u8>, inner: &Inner, plan: &Plan) -> Option<()> {
+        let keeps_df = self.control.settings().pmtu_disc != 0;
+        let inner = &Inner { dont_fragment: inner.dont_fragment && keeps_df, ..*inner };
         let (tunnel, server) = (plan.tunnel(), plan.addr);
         let source = self.dest(plan.dest)?.hop_source;
         let sum = checksum::sum(&frame[L3..L3 + inner.len as usize]);

@@ -73,7 +73,7 @@ settings! {
     amemthresh: i32 = 1024, Rule::Any;
     /// Do not balance while only the backup synchronisation daemon runs.
     backup_only: i32 = 0, Rule::Any;
-    /// Send connections that no real server can take on to their own destination, when that is not on this host.
+    /// None: a packet that no real server can take is answered; it is never sent on to its own destination.
     cache_bypass: i32 = 0, Rule::Any;
     /// What a SYN does to a finished connection of the same ports: 0 it goes on, 1 a new one begins, 2 likewise, also in FIN_WAIT when replies do not pass here. The new one begins at once, without IPVS's second of silence.
     conn_reuse_mode: i32 = 1, Rule::Any;
@@ -91,19 +91,19 @@ settings! {
     expire_nodest_conn: i32 = 0, Rule::Any;
     /// Clients of a persistent service leave a server whose weight is 0.
     expire_quiescent_template: i32 = 0, Rule::Any;
-    /// Do not balance ICMP errors that come back from a tunnel.
+    /// None: what comes out of a tunnel on this host is never balanced.
     ignore_tunneled: i32 = 0, Rule::Any;
     /// Seconds after which the lblc scheduler forgets where an address was sent.
     lblc_expiration: i32 = 86400, Rule::Any;
     /// Seconds after which the lblcr scheduler forgets where an address was sent.
     lblcr_expiration: i32 = 86400, Rule::Any;
-    /// Tell a masqueraded real server by ICMP that a packet of its belongs to no connection.
+    /// None: a packet of a real server that belongs to no connection is left to the host.
     nat_icmp_send: i32 = 0, Rule::Any;
-    /// Tell the sender of a packet that is too big for the way to the real server, when it must not be fragmented.
+    /// Tunnels keep DF, and the sender of a packet that is too big for one is told. 0: DF goes, and IPv4 packets are cut.
     pmtu_disc: i32 = 1, Rule::Any;
     /// Estimate rates; while it is 0, they stand still. Totals are always right (IPVS's stand still as well).
     run_estimation: i32 = 1, Rule::Any;
-    /// Balance ICMP errors about connections that are not known, by what they quote.
+    /// Let an ICMP error about a connection that is not known begin one, by what it quotes.
     schedule_icmp: i32 = 0, Rule::Any;
     /// A TCP state table that is slower to believe in a connection: 0 never, 1 while records run short, 3 always.
     secure_tcp: i32 = 0, Rule::Defence;

@@ -60,8 +60,8 @@ fn ipv6_is_masqueraded_and_back() {
 #[test]
 fn extension_headers_are_walked_and_kept() {
     let model = director(VIP6.into(), proto::UDP, server6(Forward::Masq));
-    let extensions = vec![(0, vec![0, 1, 4, 0, 0, 0, 0]), (60, [vec![1], vec![0; 14]].concat()), (51, vec![1; 1])];
-    let walkable = Shape { extensions: extensions[..2].to_vec(), ..Shape::default() };
+    let extensions = vec![(0, vec![0, 1, 4, 0, 0, 0, 0]), (60, [vec![1], vec![0; 14]].concat())];
+    let walkable = Shape { extensions, ..Shape::default() };
     let (reason, out) = model.packet(&frames::udp((CLIENT6, 5000), (VIP6, 80), &walkable));
     assert_eq!(reason, Reason::NatIn);
     let hop = Shape { ttl: 63, ..walkable };
@@ -244,4 +244,35 @@ fn a_router_on_a_tunnels_way_makes_its_mtu_known() {
         let liar = frames::icmp_error(router, director_addr, 3, 4, &tunnelled[14..], 20 + between + 20);
         assert!(matches!(model.packet(&liar).0, Reason::IcmpUnrelated | Reason::Malformed), "too little is quoted");
     }
+}
+
+#[test]
+fn an_error_about_an_unknown_connection_begins_one_where_it_may() {
+    let mut model = director(VIP4.into(), proto::TCP, Server { addr: SERVER4.into(), port: 8080, ..Server::default() });
+    let to_client = frames::tcp((VIP4, 80), (CLIENT4, 5998), ACK, &Shape::default());
+    let error = frames::icmp_error(Ipv4Addr::new(10, 0, 1, 254), VIP4, 3, 4, &to_client[14..], 28);
+    assert_eq!(model.packet(&error).0, Reason::IcmpUnrelated);
+    model.control.settings[0].schedule_icmp = 1;
+    let out = sent(&model, &error, Reason::IcmpRelated);
+    assert_eq!(out[30..34], SERVER4.octets(), "to the real server");
+    assert_eq!(out[54..58], SERVER4.octets(), "about its own packet");
+    let conn = model.conns.iter().find(|conn| conn.flags.get() != 0).unwrap();
+    assert_eq!((conn.state.get(), conn.timeout_ms.get()), (0, 2000), "NONE, for two seconds");
+}
+
+#[test]
+fn without_path_mtu_discovery_tunnels_drop_df() {
+    let mut model = director(
+        VIP4.into(),
+        proto::UDP,
+        Server { addr: SERVER4.into(), forward: Forward::Tunnel, ..Server::default() },
+    );
+    let datagram = |payload: usize| {
+        frames::udp((CLIENT4, 1), (VIP4, 80), &Shape { payload: vec![0; payload], ..Shape::default() })
+    };
+    assert_eq!(sent(&model, &datagram(9), Reason::Tun)[20] & 0x40, 0x40);
+    assert_eq!(model.packet(&datagram(1460)).0, Reason::FragNeeded);
+    model.control.settings[0].pmtu_disc = 0;
+    assert_eq!(sent(&model, &datagram(9), Reason::Tun)[20] & 0x40, 0);
+    assert_eq!(model.packet(&datagram(1460)).0, Reason::Cut);
 }

@@ -26,7 +26,7 @@ const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 0x10);
 fn client6(n: u8) -> Ipv6Addr {
     Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 1, n as u16)
 }
-const LIMITS: Limits = Limits { conns: 1 << 17, services: 64, dests: 512 };
+const LIMITS: Limits = Limits { conns: 1 << 17, services: 128, dests: 512 };
 /// Ethernet II.
 const L3: usize = 14;
 
@@ -151,7 +151,7 @@ fn model() -> Model {
 }
 
 fn offers() -> impl Iterator<Item = (Offer, Family, u8)> {
-    let protocols = [proto::TCP, proto::UDP];
+    let protocols = [proto::TCP, proto::UDP, proto::SCTP];
     SERVICES.into_iter().flat_map(move |offer| {
         FAMILIES.into_iter().flat_map(move |family| protocols.into_iter().map(move |proto| (offer, family, proto)))
     })
@@ -362,7 +362,12 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Reason)> {
         ("a stranger's fragment", frames::udp(client(5000), vip(90), &strange(0x2000)), Reason::NoService),
         ("a stranger's later fragment", frames::udp(client(5000), vip(90), &strange(0x0010)), Reason::Fragment),
         ("a fragment over the header", frames::udp(client(5000), vip(80), &big(100, 0x0001)), Reason::FragmentOverlap),
-        ("SCTP without a service", frames::sctp(client(5000), vip(80), 1, &plain), Reason::NoService),
+        ("SCTP without a service", frames::sctp(client(5000), vip(90), 1, &plain), Reason::NoService),
+        ("SCTP that begins with data", frames::sctp(client(5000), vip(80), 0, &plain), Reason::NoConnection),
+        ("SCTP: INIT, masqueraded", frames::sctp(client(5000), vip(80), 1, &big(1333, 0x4000)), Reason::NatIn),
+        ("SCTP: the reply", frames::sctp(reply_from(3, 8080), client(5000), 2, &plain), Reason::NatOut),
+        ("SCTP: direct routing", frames::sctp(client(5000), vip(81), 1, &plain), Reason::Dr),
+        ("SCTP: tunnelled", frames::sctp(client(5000), vip(82), 1, &plain), Reason::Tun),
         ("ESP without its exchange", frames::ip(client(0).0, VIP, 50, b"secret", &plain), Reason::NotBalanced),
         ("another protocol", frames::ip(client(0).0, VIP, 47, b"gre", &plain), Reason::NotBalanced),
         ("IPv4 that says it is IPv6", v6, Reason::Malformed),
@@ -554,7 +559,11 @@ impl Random {
             0..3 => frames::tcp(client, (vip, port), flags, &shape),
             3 => frames::tcp(behind, client, flags, &shape),
             4 => frames::udp(client, (vip, port), &shape),
-            5 => frames::udp(behind, client, &shape),
+            5 => match self.below(4) {
+                0 => frames::sctp(client, (vip, port), self.below(15) as u8, &shape),
+                1 => frames::sctp(behind, client, self.below(15) as u8, &shape),
+                _ => frames::udp(behind, client, &shape),
+            },
             6 => {
                 let about = frames::tcp((vip, port), client, ACK, &shape);
                 let quote = [8, 20, 27, 28, 48, 600][self.below(6) as usize];

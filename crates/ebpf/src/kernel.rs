@@ -2,8 +2,8 @@
 
 use crate::hop;
 use crate::maps::{
-    BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, SERVICE_INDEX, SERVICES, SHARDS, STATS_DEST,
-    STATS_SERVICE, bucket_mask, hash_seed, ring_size, shard_size,
+    BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, SERVICE_INDEX, SERVICES, SHARDS,
+    STATS_DEST, STATS_SERVICE, bucket_mask, hash_seed, ring_size, shard_size,
 };
 use crate::{pieces, stage};
 use aya_ebpf::helpers::generated as helpers;
@@ -299,6 +299,14 @@ fn shard(number: u32) -> Option<&'static Shard> {
 pub(crate) fn dest(id: DestId) -> Option<&'static Dest> {
     // SAFETY: values of arrays live as long as the program.
     DESTS.get_ptr(id).map(|p| unsafe { &*p })
+}
+
+/// Whether tunnels keep the inner packet's DF (`pmtu_disc`).
+#[inline(always)]
+pub(crate) fn keeps_df() -> bool {
+    // SAFETY: values of arrays live as long as the program.
+    let control: Option<&Control> = CONTROL.get_ptr(0).map(|p| unsafe { &*p });
+    control.is_none_or(|control| control.settings().pmtu_disc != 0)
 }
 
 /// The coarse monotonic clock: a tick of the kernel exact, and cheap.

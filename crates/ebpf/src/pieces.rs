@@ -283,7 +283,8 @@ extern "C" fn send_piece(index: u32, work: *mut Cut) -> i64 {
 fn piece_header(whole: Ipv4, offset: u32, len: u32, is_last: bool) -> Ipv4 {
     let old = whole.frag.host();
     let more = if is_last { old & 0x2000 } else { 0x2000 };
-    let frag = Be16::new((old & 0x5fff & !0x2000).wrapping_add((offset / 8) as u16) | more);
+    // One that was not to be cut is, where the setting says so; its pieces may be cut again.
+    let frag = Be16::new((old & 0x1fff).wrapping_add((offset / 8) as u16) | more);
     let total_len = Be16::new((ipv4::LEN as u32 + len) as u16);
     let delta = Delta::NONE.word(whole.frag, frag).word(whole.total_len, total_len);
     Ipv4 { frag, total_len, checksum: delta.apply(whole.checksum), ..whole }

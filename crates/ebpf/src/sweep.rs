@@ -117,8 +117,16 @@ pub(crate) fn forget(control: &Control) {
     repeat(control.services_used, allow_excess, &mut range);
     let (now, generation, full) = (now(), control.generation.get(), cache::is_full(number));
     let round = |expiration| Round { now, generation, expiration, full };
-    for_each(core::ptr::from_ref(&LBLC).cast(), forget_locality, &round(control.settings().lblc_expiration.max(0) as u32));
-    for_each(core::ptr::from_ref(&LBLCR).cast(), forget_replicas, &round(control.settings().lblcr_expiration.max(0) as u32));
+    for_each(
+        core::ptr::from_ref(&LBLC).cast(),
+        forget_locality,
+        &round(control.settings().lblc_expiration.max(0) as u32),
+    );
+    for_each(
+        core::ptr::from_ref(&LBLCR).cast(),
+        forget_replicas,
+        &round(control.settings().lblcr_expiration.max(0) as u32),
+    );
 }
 
 extern "C" fn allow_excess(step: u32, _range: *mut Range) -> i64 {

@@ -5,7 +5,7 @@
 
 use crate::access::Skb;
 use crate::hop::{self, Way};
-use crate::kernel::{dest, now};
+use crate::kernel::{dest, keeps_df, now};
 use crate::maps::{Worker, work};
 use crate::pieces::Hold;
 use crate::{stage, verdict};
@@ -213,7 +213,7 @@ fn frame_len(skb: Skb, flow: &Flow) -> u32 {
 #[inline(always)]
 fn too_big(skb: Skb, flow: &Flow, plan: &Plan, mtu: u32) -> i32 {
     let mtu = mtu.wrapping_sub(plan.growth());
-    if flow.dont_fragment == 0 {
+    if flow.dont_fragment == 0 || (plan.is_tunnel() && !flow.is_v6() && !keeps_df()) {
         // The pieces come in again, one by one.
         let cut = stage::cut(skb, flow, mtu).is_some();
         return verdict::tc(if cut { Reason::Cut } else { Reason::TooBig });
@@ -267,6 +267,7 @@ fn fix_checksum(skb: *mut __sk_buff, offset: u32, difference: u16, flags: u64) -
 
 #[inline(always)]
 fn encapsulate(mut packet: Skb, inner: &Inner, plan: &Plan) -> Option<()> {
+    let inner = &Inner { dont_fragment: inner.dont_fragment && keeps_df(), ..*inner };
     let source = dest(plan.dest)?.hop_source;
     // SAFETY: the kernel hands a valid context to the program.
     let gso = unsafe { (*packet.0).gso_size };

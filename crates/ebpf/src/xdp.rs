@@ -1,7 +1,7 @@
 //! The XDP hook: an accelerator for packets of which everything is known. What is not, it leaves to TC as it came.
 
 use crate::access::Xdp;
-use crate::kernel::{dest, now};
+use crate::kernel::{dest, keeps_df, now};
 use crate::maps::{Worker, work};
 use crate::{hop, stage, verdict};
 use aya_ebpf::bindings::xdp_action;
@@ -12,6 +12,7 @@ use rvs_core::flow::Flow;
 use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
+use rvs_core::tunnel::Inner;
 use rvs_core::verdict::Reason;
 use rvs_wire::eth::Eth;
 
@@ -73,6 +74,7 @@ pub(crate) fn apply(mut packet: Xdp, flow: &Flow, plan: &Plan) -> Option<()> {
         return Some(());
     }
     let source = dest(plan.dest)?.hop_source;
+    let inner = Inner { dont_fragment: inner.dont_fragment && keeps_df(), ..inner };
     let tunnel = plan.tunnel();
     // SAFETY: the context is valid. The frame header is written anew by the caller.
     let grown = unsafe { helpers::bpf_xdp_adjust_head(packet.0, -(tunnel.growth() as i32)) };

@@ -143,6 +143,9 @@ pub(crate) fn attach(home: &Home, name: &str, mode: Mode) -> Result<(), Error> {
     if !served(&interface) {
         return Err(Error::Unsupported(format!("{name}: interfaces without Ethernet headers are not served")));
     }
+    if interface.loopback && !matches!(mode, Mode::Auto | Mode::Tc) {
+        return Err(Error::Unsupported(format!("{name}: the loopback is served at TC only")));
+    }
     put(home, &interface, mode)?;
     home.note(&mode_fact(name), &mode.to_string())
 }

@@ -315,7 +315,6 @@ impl Director {
     pub fn remembered_addresses(&self) -> Result<u32, Error> {
         self.maps.remembered_addresses()
     }
-
 }
 
 /// Makes the director. The lock must be held.

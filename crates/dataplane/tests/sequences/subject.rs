@@ -11,7 +11,7 @@ use rvs_dataplane::limits::Limits;
 use rvs_intent::{Capabilities, Edit, NoInterfaces, Rules, Service, Table};
 use rvs_wire::{Addr, Family};
 
-const LIMITS: Limits = Limits { conns: 1 << 15, services: 1024, dests: 1 << 14 };
+const LIMITS: Limits = Limits { conns: 1 << 17, services: 1024, dests: 1 << 14 };
 
 /// A director.
 pub(crate) trait Subject {
