@@ -76,7 +76,7 @@ pub(crate) struct InMemory {
 
 impl InMemory {
     pub(crate) fn new() -> Self {
-        Self { table: Table::default(), model: Model::new(1 << 15) }
+        Self { table: Table::default(), model: Model::new(1 << 17) }
     }
 
     fn configure(&mut self, service: &Service) {
