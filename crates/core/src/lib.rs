@@ -18,6 +18,7 @@ pub mod flow;
 pub mod fragment;
 #[cfg(any(test, feature = "model"))]
 pub mod frames;
+pub mod ftp;
 pub mod mark;
 #[cfg(any(test, feature = "model"))]
 pub mod model;
@@ -28,6 +29,7 @@ pub mod reset;
 pub mod rewrite;
 pub mod sched;
 pub mod service;
+pub mod sip;
 pub mod stats;
 pub mod tables;
 pub mod tunnel;
@@ -39,5 +41,7 @@ mod tests;
 mod tests_families;
 #[cfg(test)]
 mod tests_fragments;
+#[cfg(test)]
+mod tests_helpers;
 #[cfg(test)]
 mod tests_purge;

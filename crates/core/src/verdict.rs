@@ -139,6 +139,8 @@ reasons! {
     FragmentDropped = 34, "fragment_dropped", Dropped;
     /// A fragment came before the first one, and there was no room to hold it.
     FragmentLost = 35, "fragment_lost", Dropped;
+    /// For a service with the persistence engine sip, and without a Call-ID.
+    NoCallId = 38, "no_call_id", Dropped;
     /// No destination is available: ICMP port unreachable.
     NoDestination = 40, "no_destination", Answered;
     /// TTL at its end: ICMP time exceeded.

@@ -54,7 +54,7 @@ pub struct Capabilities {
 impl Capabilities {
     /// What this version balances.
     pub const THIS_VERSION: Self =
-        Self { ipv6: true, sctp: false, marks: true, one_packet: false, engines: false, gue_gre: true };
+        Self { ipv6: true, sctp: false, marks: true, one_packet: false, engines: true, gue_gre: true };
 
     /// All that IPVS has: for replaying what was recorded from it.
     pub const ALL_IPVS: Self =

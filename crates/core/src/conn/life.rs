@@ -176,8 +176,8 @@ pub fn sweep<T: Tables>(tables: &T, id: ConnId, now: u64) {
         if !is_expired(conn, now) {
             return;
         }
-        // A template lives on, a full timeout each time, while connections refer to it.
-        if flags & conn_flags::TEMPLATE != 0 && conn.controlled.get() != 0 {
+        // A template, or an FTP control connection, lives on, a full timeout each time, while connections refer to it.
+        if conn.controlled.get() != 0 {
             refresh(conn, now, conn.timeout_ms.get());
             return;
         }

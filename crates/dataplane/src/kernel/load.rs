@@ -182,6 +182,8 @@ fn sizes(limits: &Limits) -> Vec<(&'static str, u32)> {
         ("CONNS", limits.conns),
         ("FREE", limits.conns),
         ("BUCKETS", limits.buckets()),
+        ("TALKS", limits.talks()),
+        ("ENGINE_DATA", limits.talks()),
     ]
 }
 

@@ -9,8 +9,8 @@ use super::os;
 use super::sys::F_NO_PREALLOC;
 use crate::Error;
 use rvs_core::abi::{
-    self, ABI_VERSION, Conn, Control, Counters, Dest, DestId, ListEntry, MarkRule, Rate, SHARDS, SchedCell, SchedState,
-    Service, ServiceId, ServiceKey, Shard, TableRow,
+    self, ABI_VERSION, Conn, ConnId, Control, Counters, Dest, DestId, EngineData, ListEntry, MarkRule, Rate, SHARDS,
+    SchedCell, SchedState, Service, ServiceId, ServiceKey, Shard, TableRow,
 };
 use rvs_core::sched;
 use rvs_intent::observed::plus;
@@ -18,7 +18,7 @@ use std::mem::offset_of;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Every map that is pinned.
-pub(crate) const NAMES: [&str; 29] = [
+pub(crate) const NAMES: [&str; 31] = [
     "CONTROL",
     "SERVICE_INDEX",
     "SERVICES",
@@ -44,6 +44,8 @@ pub(crate) const NAMES: [&str; 29] = [
     "FATES",
     "HELD",
     "HELD_COUNT",
+    "TALKS",
+    "ENGINE_DATA",
     "MARK_RULES",
     "HOPS",
     "XDP_PORTS",
@@ -70,6 +72,7 @@ pub(crate) struct Maps {
     shards: Map,
     conns: Map,
     mark_rules: Map,
+    engine_data: Map,
 }
 
 fn open(home: &Home, name: &str, key: usize, value: usize) -> Result<Map, Error> {
@@ -114,6 +117,7 @@ impl Maps {
             shards: array::<Shard>(home, "SHARDS")?,
             conns: array::<Conn>(home, "CONNS")?,
             mark_rules: array::<MarkRule>(home, "MARK_RULES")?,
+            engine_data: open(home, "ENGINE_DATA", size_of::<ConnId>(), size_of::<EngineData>())?,
         };
         let abi = maps.control.load(0, offset_of!(Control, abi)).unwrap_or(0);
         if abi != 0 && abi != ABI_VERSION {
@@ -258,6 +262,14 @@ impl Maps {
     /// The connection records, mapped for as long as they are looked at.
     pub(crate) fn conns(&self) -> Result<Shared, Error> {
         Shared::new(&self.conns, size_of::<Conn>()).map_err(|error| failed("mapping CONNS into memory", error))
+    }
+
+    /// What a persistence engine made this template for, if the record is still there.
+    pub(crate) fn engine_data(&self, template: ConnId, serial: u32) -> Option<Vec<u8>> {
+        let mut value = [0; size_of::<EngineData>()];
+        self.engine_data.lookup(template.as_bytes(), &mut value).ok()?;
+        let data = EngineData::read_from_bytes(&value).ok().filter(|data| data.serial == serial)?;
+        data.bytes.get(..data.len as usize).map(<[u8]>::to_vec)
     }
 
     /// Capacity for services and destinations.

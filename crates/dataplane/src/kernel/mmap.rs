@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Size of the largest record, in words.
-const LARGEST: usize = 24;
+const LARGEST: usize = 26;
 
 /// An array map, mapped.
 #[derive(Debug)]
