@@ -5,7 +5,7 @@
 //! its value is a word, or two joined by `@`, of at most [`MAX`] bytes, and the line must end right behind it. A datagram
 //! without one is of no call, and is dropped.
 //!
-//! A call is told from others by a hash of 63 bits of its Call-ID under the secret of the connection table (plus the client's
+//! A call is told from others by a hash of 62 bits of its Call-ID under the secret of the connection table (plus the client's
 //! network, as with all templates): two calls that one client has at a time are taken for one with a probability of about
 //! 10⁻¹⁹.
 
