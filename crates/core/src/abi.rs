@@ -637,8 +637,7 @@ pub struct Control {
     pub cache_round: Cell<u32>,
     /// Services of port 21 that exist; 0 spares packets for other ports the look-up.
     pub ftp_services: u32,
-    /// Second of the coarse monotonic clock until which a connection may be expected: until then the first packet of each is
-    /// looked at for it.
+    /// Second of the coarse monotonic clock until which data connections may be expected.
     pub expects_until: Cell<u32>,
     /// Zero.
     pub pad: [u32; 2],
