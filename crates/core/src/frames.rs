@@ -72,7 +72,7 @@ pub fn tcp_at<A: Into<IpAddr>>(
     segment.extend(to.1.to_be_bytes());
     segment.extend(numbers.0.to_be_bytes());
     segment.extend(numbers.1.to_be_bytes());
-    segment.extend([0x50 + (options.len() as u8 / 4 << 4), flags, 0xff, 0xff, 0, 0, 0, 0]);
+    segment.extend([0x50 + ((options.len() as u8 / 4) << 4), flags, 0xff, 0xff, 0, 0, 0, 0]);
     segment.extend(options);
     segment.extend(&shape.payload);
     let check = transport_checksum(source, target, proto::TCP, &segment);

@@ -106,7 +106,7 @@ pub fn meet<T: Tables>(tables: &T, flow: &Flow) -> Option<Result<ConnId, Reason>
     if !waits || is_over(hit.conn, now) {
         return None;
     }
-    if !tables.dest(hit.conn.dest.get()).is_some_and(|dest| dest.state.get() == DestState::Live as u8) {
+    if tables.dest(hit.conn.dest.get()).is_none_or(|dest| dest.state.get() != DestState::Live as u8) {
         return Some(Err(Reason::DestGone));
     }
     let like = Like { of: hit.conn, dport: hit.conn.dport.get(), control: hit.conn.control.get() };

@@ -87,11 +87,7 @@ impl Scan {
             LINE => self.line(byte),
             WORD => self.word(byte),
             SEEK | NUMBERS => self.numbers(index, byte),
-            OPENING => {
-                if byte == b'(' {
-                    self.phase = DELIMITER;
-                }
-            }
+            OPENING if byte == b'(' => self.phase = DELIMITER,
             DELIMITER => self.delimiter(byte),
             FIELDS => self.fields(byte),
             _ => {}
