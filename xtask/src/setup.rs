@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Programs, the Debian packages they come in, and what for.
-const PROGRAMS: [(&str, &str, &str); 26] = [
+const PROGRAMS: [(&str, &str, &str); 27] = [
     ("nginx", "nginx-light", "real servers"),
     ("curl", "curl", "clients"),
     ("nc", "netcat-openbsd", "clients and servers"),
@@ -22,6 +22,7 @@ const PROGRAMS: [(&str, &str, &str); 26] = [
     ("tcpdump", "tcpdump", "captures"),
     ("nft", "nftables", "comparison"),
     ("conntrack", "conntrack", "comparison"),
+    ("vsftpd", "vsftpd", "FTP servers"),
     ("bpftool", "bpftool", "what the kernel has loaded"),
     ("ping", "iputils-ping", "reachability"),
     ("arping", "iputils-arping", "neighbours"),

@@ -445,7 +445,8 @@ pub struct Conn {
     pub tun_port: Cell<Be16>,
     /// Hash of the client's key.
     pub hash: Cell<u64>,
-    /// Hash of the real server's key; 0: not entered (DR, TUN, templates).
+    /// Hash of the real server's key; 0: not entered (DR, TUN, templates). Templates of a persistence engine: what the engine
+    /// knows the client's call by.
     pub rev_hash: Cell<u64>,
     /// The persistence template that controls it, plus 1; 0: none.
     pub control: Cell<u32>,
@@ -458,6 +459,39 @@ pub struct Conn {
     /// When it was marked [`conn_flags::DEAD`].
     pub died: Cell<u64>,
 }
+
+/// What is remembered of a control connection of FTP: value of the map `TALKS`, by connection.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Talk {
+    /// The connection's [`Conn::serial`]; a record of another is none.
+    pub serial: u32,
+    /// 1: the client asked for passive connections last, so that replies that name a port count.
+    pub passive: u32,
+    /// Sequence number, as the server counts, of the byte behind the text that was rewritten last.
+    pub at: u32,
+    /// By how much the server's bytes from there on are moved for the client.
+    pub delta: i32,
+    /// By how much those before are.
+    pub before: i32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// What a persistence engine made a template for: value of the map `ENGINE_DATA`, by template.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes)]
+#[repr(C)]
+pub struct EngineData {
+    /// The template's [`Conn::serial`]; a record of another is none.
+    pub serial: u32,
+    /// Number of bytes.
+    pub len: u32,
+    /// The bytes.
+    pub bytes: [u8; ENGINE_BYTES],
+}
+
+/// Room in [`EngineData`].
+pub const ENGINE_BYTES: usize = 256;
 
 /// In [`Conn::family`] (and the key) of a persistence template: it can never be taken for a connection.
 pub const TEMPLATE_FAMILY: u8 = 0x80;
@@ -617,8 +651,12 @@ pub struct Control {
     pub drop_counter: Cell<u32>,
     /// Minutes until lblc and lblcr look through all that they remember.
     pub cache_round: Cell<u32>,
+    /// Services of port 21 that exist; 0 spares packets for other ports the look-up.
+    pub ftp_services: u32,
+    /// Second of the coarse monotonic clock until which data connections may be expected.
+    pub expects_until: Cell<u32>,
     /// Zero.
-    pub rest: [u32; 14],
+    pub rest: [u32; 12],
 }
 
 impl Control {
@@ -805,5 +843,7 @@ const _: () = {
     assert!(size_of::<Hop>() == 80);
     assert!(size_of::<XdpPort>() == 12);
     assert!(size_of::<Fate>() == 24);
+    assert!(size_of::<Talk>() == 24);
+    assert!(size_of::<EngineData>() == 264);
     assert!(size_of::<MarkRule>() == 96);
 };

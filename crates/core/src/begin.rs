@@ -6,18 +6,15 @@ use crate::conn::table::Entered;
 use crate::conn::{Column, Direction, embryo, life, proto, table};
 use crate::decide::{answer, forwarded};
 use crate::flow::{Flow, piece};
+use crate::ftp::{self, expect};
 use crate::plan::Plan;
 use crate::service::{self, Found};
+use crate::sip;
 use crate::tables::{Count, Tables};
 use crate::tunnel;
 use crate::verdict::Reason;
 use rvs_wire::ipv4::proto::{AH, ESP, UDP};
 use rvs_wire::{Addr, Be16};
-
-/// Port that FTP servers connect from; such connections are data of another one and are never scheduled.
-const FTP_DATA: Be16 = Be16::new(20);
-/// The FTP service, whose template holds for all ports.
-const FTP: Be16 = Be16::new(21);
 
 /// The large steps of a beginning, apart from each other because program stacks are small: the eBPF side puts each into a
 /// function of its own, everybody else uses them as they are.
@@ -32,6 +29,12 @@ pub trait Stages: Tables + Sized {
     #[inline(always)]
     fn create_template(&self, flow: &Flow, found: &Found<'_>, entry: u32, id: ConnId) -> bool {
         create_template(self, flow, found, entry, id)
+    }
+
+    /// See [`expect::meet`].
+    #[inline(always)]
+    fn meet(&self, flow: &Flow) -> Option<Result<ConnId, Reason>> {
+        expect::meet(self, flow)
     }
 
     /// See [`create`].
@@ -62,25 +65,53 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
         return Reason::NotBalanced;
     }
     // Marks are not seen everywhere; and a packet at the end of its hops must not move a scheduler before it is left to TC.
-    if !tables.can_answer() && (service::has_marks(tables) || flow.ttl <= 1) {
+    let expected = expect::may_be(tables, flow);
+    if !tables.can_answer() && (service::has_marks(tables) || flow.ttl <= 1 || expected) {
         return Reason::Deferred;
+    }
+    if expected && flow.ttl > 1 {
+        match tables.meet(flow) {
+            Some(Ok(id)) => return first(tables, flow, plan, id),
+            Some(Err(reason)) => return reason,
+            None => {}
+        }
     }
     let Some(found) = service::lookup(tables, flow) else {
         return if flow.is_icmp() { Reason::IcmpUnrelated } else { Reason::NoService };
     };
     let opens = flow.is_icmp() || proto::opens(flow.proto, flow.tcp_flags, control.settings());
-    if !opens || flow.key.sport == FTP_DATA {
+    if !opens || flow.key.sport == ftp::DATA {
         return Reason::NoConnection;
     }
+    // Of the other ports of an FTP service's address, those of persistent clients are its own, all others the host's.
+    let persistent = found.slot.flags & flags::PERSISTENT != 0;
+    let other_port = found.port == ftp::CONTROL && flow.key.dport != ftp::CONTROL;
     // A datagram that is scheduled by itself must not move a scheduler before it is left to TC.
-    if !tables.can_answer() && found.slot.flags & flags::ONE_PACKET != 0 {
+    let by_itself = found.slot.flags & flags::ONE_PACKET != 0;
+    if !tables.can_answer() && (other_port || by_itself || found.slot.engine != 0) {
         return Reason::Deferred;
+    }
+    if other_port && !persistent {
+        return Reason::NoService;
+    }
+    if persistent && found.slot.engine != 0 && !flow.is_icmp() {
+        if flow.proto != UDP {
+            return Reason::NoCallId;
+        }
+        if flow.tcp_flags == 0 {
+            // The hook looks into the datagram, and asks again.
+            return Reason::Deferred;
+        }
+        if tables.call() == sip::NONE {
+            return Reason::NoCallId;
+        }
     }
     if control.drops_next() {
         return Reason::Shed;
     }
     let choice = match choose(tables, flow, &found) {
         Ok(choice) => choice,
+        Err(Reason::NoDestination) if other_port && tables.can_answer() => return Reason::NoService,
         Err(reason) => return reason,
     };
     let Some(entry) = tables.list_entry(choice.entry) else { return Reason::ConfigRace };
@@ -99,14 +130,22 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     if let Err(reason) = tables.create(flow, found.id, choice, id) {
         return reason;
     }
+    if let Some(conn) = tables.conn(id) {
+        tables.count(found.id, conn.dest.get(), Count::Conn);
+    }
+    first(tables, flow, plan, id)
+}
+
+/// Sends on the first packet of a connection.
+#[inline(always)]
+fn first<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan, id: ConnId) -> Reason {
     let Some(conn) = tables.conn(id) else { return Reason::TableFull };
     plan.set(id, conn, Direction::In);
-    tables.count(found.id, plan.dest, Count::Conn);
     if !tables.can_send(plan, flow.len) {
         // The connection exists now; the TC hook finds it and does (and counts) the rest.
         return Reason::Deferred;
     }
-    tables.count(found.id, plan.dest, Count::In(flow.len));
+    tables.count(conn.service.get(), plan.dest, Count::In(flow.len));
     conn.in_pkts.set(conn.in_pkts.get().wrapping_add(1));
     forwarded(flow, plan)
 }
@@ -183,7 +222,11 @@ fn record<T: Tables>(tables: &T, flow: &Flow, embryonic: bool) -> Result<ConnId,
 pub fn find_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>) -> Option<Choice> {
     let now = tables.now();
     let key = template_key(flow, found);
-    let hit = table::find(tables, &key, table::hash(&key, tables.hash_seed()))?;
+    let call = call(tables, found);
+    let hit = table::find(tables, &key, template_hash(tables, &key, call))?;
+    if hit.conn.rev_hash.get() != call {
+        return None;
+    }
     let over = life::is_expired(hit.conn, now) && hit.conn.controlled.get() == 0;
     if over && life::expire(tables, hit.id, hit.conn, now, End::TimeUp) {
         return None;
@@ -215,7 +258,7 @@ fn template_key(flow: &Flow, found: &Found<'_>) -> FlowKey {
             pad: 0,
         };
     }
-    let all_ports = found.port == Be16::ZERO || found.port == FTP;
+    let all_ports = found.port == Be16::ZERO || found.port == ftp::CONTROL;
     FlowKey {
         src: flow.key.src.masked(found.slot.netmask),
         dst: flow.key.dst,
@@ -225,6 +268,18 @@ fn template_key(flow: &Flow, found: &Found<'_>) -> FlowKey {
         family: flow.key.family | TEMPLATE_FAMILY,
         pad: 0,
     }
+}
+
+/// Under which hash: that of the key, and of what a persistence engine found.
+#[inline(always)]
+fn template_hash<T: Tables>(tables: &T, key: &FlowKey, call: u64) -> u64 {
+    (table::hash(key, tables.hash_seed()) ^ call.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1
+}
+
+/// What the service's persistence engine found; 0: it has none.
+#[inline(always)]
+fn call<T: Tables>(tables: &T, found: &Found<'_>) -> u64 {
+    if found.slot.engine != 0 { tables.call() } else { 0 }
 }
 
 /// The present entry of a template's destination, when it still takes connections of its clients. They stay with a server
@@ -247,7 +302,9 @@ pub fn create_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, en
         return false;
     };
     let key = template_key(flow, found);
-    identify(conn, &key, table::hash(&key, tables.hash_seed()));
+    let call = call(tables, found);
+    identify(conn, &key, template_hash(tables, &key, call));
+    conn.rev_hash.set(call);
     conn.state.set(0);
     conn.daddr.set(dest.addr);
     conn.dport.set(if key.dport == Be16::ZERO { Be16::ZERO } else { dest.port });
@@ -256,7 +313,11 @@ pub fn create_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, en
     life::refresh(conn, now, found.slot.persist_secs.wrapping_mul(1000));
     let embryonic = proto::is_embryonic(flow.proto, proto::NONE);
     let flags = conn_flags::LIVE | conn_flags::TEMPLATE | if embryonic { conn_flags::EMBRYO } else { 0 };
-    enter_table(tables, id, conn, flags) == Entered::Done
+    let entered = enter_table(tables, id, conn, flags) == Entered::Done;
+    if entered && conn.rev_hash.get() != 0 {
+        tables.keep_engine_data(id);
+    }
+    entered
 }
 
 /// Makes a connection of a free record: its entries in the table, its count at its destination.
@@ -283,10 +344,11 @@ pub fn create<T: Tables>(
     let state = first_state(tables, flow, masq);
     let embryonic = proto::is_embryonic(flow.key.proto, state);
     identify(conn, &flow.key, table::hash(&flow.key, tables.hash_seed()));
-    // A service of all ports keeps the client's choice of port; so does one by mark, if it is persistent.
+    // A service of all ports keeps the client's choice of port, and so does FTP's for ports that are not its own; so does one
+    // by mark, if it is persistent.
     let key = owner.key;
-    let all_ports = key.port == Be16::ZERO && (key.proto != 0 || choice.control != 0);
-    let dport = if all_ports || dest.port == Be16::ZERO { flow.key.dport } else { dest.port };
+    let keeps_port = flow.key.dport != key.port && (key.proto != 0 || choice.control != 0);
+    let dport = if keeps_port || dest.port == Be16::ZERO { flow.key.dport } else { dest.port };
     conn.daddr.set(dest.addr);
     conn.dport.set(dport);
     conn.dfamily.set(dest.family);
@@ -328,7 +390,7 @@ fn first_state<T: Tables>(tables: &T, flow: &Flow, masq: bool) -> u8 {
 
 /// Writes a connection's identity.
 #[inline(always)]
-fn identify(conn: &Conn, key: &FlowKey, hash: u64) {
+pub(crate) fn identify(conn: &Conn, key: &FlowKey, hash: u64) {
     conn.caddr.set(key.src);
     conn.vaddr.set(key.dst);
     conn.cport.set(key.sport);
@@ -357,7 +419,7 @@ fn serve(conn: &Conn, service: ServiceId, entry: &ListEntry) {
 
 /// Enters a finished record under its client's key and counts it; gives it back when it does not get in.
 #[inline(always)]
-fn enter_table<T: Tables>(tables: &T, id: ConnId, conn: &Conn, flags: u8) -> Entered {
+pub(crate) fn enter_table<T: Tables>(tables: &T, id: ConnId, conn: &Conn, flags: u8) -> Entered {
     conn.flags.set(flags);
     let entered = table::insert(tables, conn.hash.get(), Direction::In, id);
     if entered != Entered::Done {
@@ -373,7 +435,7 @@ fn enter_table<T: Tables>(tables: &T, id: ConnId, conn: &Conn, flags: u8) -> Ent
 /// The newest connection gets a real server's answers, where an older one has the same ports: two virtual services can lead
 /// the same client port to the same server.
 #[inline(always)]
-fn enter_reverse<T: Tables>(tables: &T, id: ConnId, conn: &Conn) -> bool {
+pub(crate) fn enter_reverse<T: Tables>(tables: &T, id: ConnId, conn: &Conn) -> bool {
     let key = FlowKey {
         src: conn.daddr.get(),
         dst: conn.caddr.get(),

@@ -21,6 +21,7 @@ use crate::conn::life::{self, End};
 use crate::conn::{Direction, Hit, table};
 use crate::flow::{Flow, piece};
 use crate::fragment;
+use crate::ftp;
 use crate::plan::Plan;
 use crate::tables::{Count, Tables};
 use crate::verdict::Reason;
@@ -48,7 +49,8 @@ pub fn known<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> Option<Reas
     }
     let now = tables.now();
     let hit = table::find(tables, &flow.key, table::hash(&flow.key, tables.hash_seed()))?;
-    if life::is_expired(hit.conn, now) {
+    // One that controls others lives on: a control connection while its data flow.
+    if life::is_expired(hit.conn, now) && hit.conn.controlled.get() == 0 {
         life::expire(tables, hit.id, hit.conn, now, End::TimeUp);
         return None;
     }
@@ -111,7 +113,8 @@ pub(crate) fn obstacle<T: Tables>(tables: &T, flow: &Flow, plan: &Plan, directio
         let silent = flow.is_icmp() || flow.piece == piece::LATER;
         return Some(if silent { Reason::TtlExceededSilent } else { answer(tables, Reason::TtlExceeded) });
     }
-    let deferred = !tables.can_send(plan, flow.len) || (flow.is_icmp() && !tables.can_answer());
+    let by_tc = flow.is_icmp() || ftp::is_control(flow, plan);
+    let deferred = !tables.can_send(plan, flow.len) || (by_tc && !tables.can_answer());
     deferred.then_some(Reason::Deferred)
 }
 

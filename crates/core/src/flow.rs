@@ -37,7 +37,8 @@ pub struct Flow {
     pub inner_l4: u16,
     /// TTL or hop limit.
     pub ttl: u8,
-    /// TCP: flags. SCTP: a [`conn::sctp::Event`]. 0 for other protocols.
+    /// TCP: flags. SCTP: a [`conn::sctp::Event`]. UDP: 1 when a persistence engine has looked into it, and the tables tell what
+    /// it found. 0 for other protocols.
     pub tcp_flags: u8,
     /// Protocol of the packet itself, behind all extension headers (`key.proto` of an ICMP error is the quoted one).
     pub proto: u8,

@@ -54,11 +54,26 @@ pub const SENDER: [u8; 6] = [2, 0, 0, 0, 1, 0x64];
 
 /// A TCP segment with these flags.
 pub fn tcp<A: Into<IpAddr>>(from: (A, u16), to: (A, u16), flags: u8, shape: &Shape) -> Vec<u8> {
+    tcp_at(from, to, flags, (1000, 2000), &[], shape)
+}
+
+/// A TCP segment with these flags, sequence and acknowledgment numbers, and options (a multiple of four bytes).
+pub fn tcp_at<A: Into<IpAddr>>(
+    from: (A, u16),
+    to: (A, u16),
+    flags: u8,
+    numbers: (u32, u32),
+    options: &[u8],
+    shape: &Shape,
+) -> Vec<u8> {
     let (source, target) = (from.0.into(), to.0.into());
     let mut segment = Vec::new();
     segment.extend(from.1.to_be_bytes());
     segment.extend(to.1.to_be_bytes());
-    segment.extend([0, 0, 3, 0xe8, 0, 0, 7, 0xd0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    segment.extend(numbers.0.to_be_bytes());
+    segment.extend(numbers.1.to_be_bytes());
+    segment.extend([0x50 + ((options.len() as u8 / 4) << 4), flags, 0xff, 0xff, 0, 0, 0, 0]);
+    segment.extend(options);
     segment.extend(&shape.payload);
     let check = transport_checksum(source, target, proto::TCP, &segment);
     segment[16..18].copy_from_slice(&check.raw().to_ne_bytes());

@@ -18,6 +18,7 @@ pub mod flow;
 pub mod fragment;
 #[cfg(any(test, feature = "model"))]
 pub mod frames;
+pub mod ftp;
 pub mod mark;
 #[cfg(any(test, feature = "model"))]
 pub mod model;
@@ -29,6 +30,7 @@ pub mod rewrite;
 pub mod sched;
 pub mod service;
 pub mod settings;
+pub mod sip;
 pub mod stats;
 pub mod tables;
 pub mod tunnel;
@@ -42,5 +44,7 @@ mod tests;
 mod tests_families;
 #[cfg(test)]
 mod tests_fragments;
+#[cfg(test)]
+mod tests_helpers;
 #[cfg(test)]
 mod tests_purge;

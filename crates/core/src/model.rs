@@ -4,7 +4,7 @@
 use crate::abi::{
     BLOCK_ENTRIES, Block, Bucket, CacheKey, Conn, ConnId, Control, Counters, Dest, DestId, DestState, Fate, FlowKey,
     Forward, ListEntry, Locality, MarkRule, NO_PLACE, Remembered, Replicas, SHARDS, SchedState, Service, ServiceId,
-    ServiceKey, ServiceSlot, Timeouts,
+    ServiceKey, ServiceSlot, Talk, Timeouts,
 };
 use crate::answer::{self, Answer};
 use crate::begin::Stages;
@@ -16,7 +16,7 @@ use crate::service::Found;
 use crate::tables::{Count, Tables, sched_state};
 use crate::tunnel::Inner;
 use crate::verdict::{Outcome, Reason};
-use crate::{decide, fragment, mark, path_mtu, reset, rewrite};
+use crate::{decide, fragment, ftp, mark, path_mtu, reset, rewrite, sip};
 use core::cell::{Cell, RefCell};
 use core::net::{Ipv4Addr, Ipv6Addr};
 use rvs_wire::eth::{self, Eth};
@@ -54,6 +54,13 @@ pub struct Model {
     pub mark_rules: Vec<MarkRule>,
     /// The director's own addresses, one of each family: where tunnels begin.
     pub own: [Addr; 2],
+    /// What is remembered of control connections of FTP.
+    pub talks: RefCell<BTreeMap<ConnId, Talk>>,
+    /// What persistence engines made templates for, by template.
+    pub engine_data: RefCell<BTreeMap<ConnId, Vec<u8>>>,
+    /// What an engine found in the packet at hand.
+    found: RefCell<Vec<u8>>,
+    called: Cell<u64>,
     fates: RefCell<Vec<(FlowKey, Fate)>>,
     held: RefCell<Vec<Vec<u8>>>,
     free: RefCell<Vec<ConnId>>,
@@ -132,6 +139,10 @@ impl Model {
             seed: 0x1234_5678_9abc_def0,
             mark_rules: Vec::new(),
             own: [Ipv4Addr::new(10, 0, 2, 1).into(), Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 1).into()],
+            talks: RefCell::default(),
+            engine_data: RefCell::default(),
+            found: RefCell::default(),
+            called: Cell::new(0),
             fates: RefCell::default(),
             held: RefCell::default(),
             free: RefCell::new((0..connections as u32).rev().collect()),
@@ -283,13 +294,26 @@ impl Model {
         let mut flow = Flow { mark, ..Flow::default() };
         let mut plan = Plan::default();
         let reason = match classify(frame, &mut flow) {
-            Ok(()) => decide::decide(self, &flow, &mut plan),
+            Ok(()) => match decide::decide(self, &flow, &mut plan) {
+                // Nothing is left to anybody else here but what an engine must look into.
+                Reason::Deferred => {
+                    self.look(frame, &mut flow);
+                    decide::decide(self, &flow, &mut plan)
+                }
+                reason => reason,
+            },
             Err(reason) => reason,
         };
         let unrelated = reason == Reason::IcmpUnrelated && flow.is_icmp();
         let reason = if unrelated { path_mtu::learn(frame, self, &flow) } else { reason };
         let (reason, out) = match reason.outcome() {
-            Outcome::Forwarded => self.forward(frame, &flow, &plan, reason),
+            Outcome::Forwarded => {
+                let mut frame = frame.to_vec();
+                match self.tend(&mut frame, &mut flow, &plan) {
+                    Ok(()) => self.forward(&frame, &flow, &plan, reason),
+                    Err(reason) => (reason, None),
+                }
+            }
             Outcome::Answered => (reason, self.answer(frame, &flow, reason, 0, &plan)),
             Outcome::Passed | Outcome::Dropped => (reason, None),
             Outcome::Held => {
@@ -318,6 +342,28 @@ impl Model {
         let free = self.free.borrow().len() as u32;
         self.control.defence.set(self.control.settings().defences(free));
         self.control.drop_rate.set(self.control.settings().drop_rate(free));
+    }
+
+    fn tend(&self, frame: &mut Vec<u8>, flow: &mut Flow, plan: &Plan) -> Result<(), Reason> {
+        if !ftp::is_control(flow, plan) {
+            return Ok(());
+        }
+        ftp::bytes::tend(self, &mut self.talks.borrow_mut(), frame, flow, plan)
+    }
+
+    /// Lets a persistence engine look into a datagram.
+    fn look(&self, frame: &[u8], flow: &mut Flow) {
+        let mut scan = sip::Scan::new(self.seed);
+        let payload = &frame[flow.payload()..L3 + flow.len as usize];
+        for (index, byte) in (0..sip::WINDOW).zip(payload) {
+            if scan.byte(index, *byte) {
+                break;
+            }
+        }
+        let value = payload.get(scan.from as usize..(scan.from + scan.len) as usize);
+        self.found.replace(value.unwrap_or_default().to_vec());
+        self.called.set(scan.result());
+        flow.tcp_flags = 1;
     }
 
     fn forward(&self, frame: &[u8], flow: &Flow, plan: &Plan, reason: Reason) -> (Reason, Option<Vec<u8>>) {
@@ -533,6 +579,14 @@ impl Tables for Model {
 
     fn fate(&self, key: &FlowKey) -> Option<Fate> {
         self.fates.borrow().iter().rev().find(|(k, _)| k == key).map(|(_, fate)| *fate)
+    }
+
+    fn call(&self) -> u64 {
+        self.called.get()
+    }
+
+    fn keep_engine_data(&self, template: ConnId) {
+        self.engine_data.borrow_mut().insert(template, self.found.borrow().clone());
     }
 
     fn mark_by_rules(&self, key: &FlowKey, first: u32, count: u32) -> u32 {

@@ -2,8 +2,9 @@
 
 use crate::abi::{ServiceId, ServiceKey, ServiceSlot, active, flags};
 use crate::flow::Flow;
-use crate::mark;
 use crate::tables::Tables;
+use crate::{ftp, mark};
+use rvs_wire::ipv4::proto;
 use rvs_wire::{Addr, Be16};
 
 /// A service found, with the slot that holds.
@@ -23,8 +24,8 @@ pub struct Found<'a> {
     pub mark: u32,
 }
 
-/// Looks for the service of the packet's mark, then for that of exactly this address and port, then for a persistent one of all
-/// ports.
+/// Looks for the service of the packet's mark, then for that of exactly this address and port, then for the FTP service of the
+/// address, whose data connections come to other ports, then for a persistent one of all ports.
 #[inline(always)]
 pub fn lookup<'a, T: Tables>(tables: &'a T, flow: &Flow) -> Option<Found<'a>> {
     let key = &flow.key;
@@ -38,7 +39,17 @@ pub fn lookup<'a, T: Tables>(tables: &'a T, flow: &Flow) -> Option<Found<'a>> {
         }
     }
     let exact = ServiceKey { addr: key.dst, port: key.dport, proto: key.proto, family: key.family };
-    by_key(tables, &exact).or_else(|| {
+    let found = by_key(tables, &exact);
+    if found.is_some() {
+        return found;
+    }
+    let ftp = tables.control().is_some_and(|control| control.ftp_services != 0);
+    let found = if ftp && key.proto == proto::TCP && ftp::is_data_port(key.dport) {
+        by_key(tables, &ServiceKey { port: ftp::CONTROL, ..exact })
+    } else {
+        None
+    };
+    found.or_else(|| {
         by_key(tables, &ServiceKey { port: Be16::ZERO, ..exact }).filter(|s| s.slot.flags & flags::PERSISTENT != 0)
     })
 }

@@ -133,6 +133,12 @@ pub trait Tables {
     /// What became of the first fragment of a packet, by [`crate::fragment::key`].
     fn fate(&self, key: &FlowKey) -> Option<Fate>;
 
+    /// What a persistence engine knows the packet at hand by, once it has looked; [`crate::sip::NONE`] when it found nothing.
+    fn call(&self) -> u64;
+
+    /// Keeps what a persistence engine found in the packet at hand, for listings, as what `template` was made for.
+    fn keep_engine_data(&self, template: ConnId);
+
     /// The mark of the first of `count` rules from `first` on that a new connection's packet matches; 0: none.
     fn mark_by_rules(&self, key: &FlowKey, first: u32, count: u32) -> u32;
 }

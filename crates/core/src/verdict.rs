@@ -143,6 +143,8 @@ reasons! {
     Shed = 36, "shed", Dropped;
     /// A new connection, while others begin faster than records of unfinished ones can be used again.
     Flooded = 37, "flooded", Dropped;
+    /// For a service with the persistence engine sip, and without a Call-ID.
+    NoCallId = 38, "no_call_id", Dropped;
     /// No destination is available: ICMP port unreachable.
     NoDestination = 40, "no_destination", Answered;
     /// TTL at its end: ICMP time exceeded.

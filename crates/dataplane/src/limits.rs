@@ -84,6 +84,12 @@ impl Limits {
         Ok(Self { conns, services, dests })
     }
 
+    /// FTP control connections with a passive transfer or a moved sequence, and calls of which listings show the Call-ID, at a
+    /// time.
+    pub fn talks(&self) -> u32 {
+        (self.conns / 64).clamp(256, 65_536)
+    }
+
     /// Buckets of the connection table.
     pub fn buckets(&self) -> u32 {
         (self.conns / 2).max(64)

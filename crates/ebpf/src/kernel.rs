@@ -5,7 +5,7 @@ use crate::maps::{
     BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, SERVICE_INDEX, SERVICES, SHARDS,
     STATS_DEST, STATS_SERVICE, bucket_mask, hash_seed, ring_size, shard_size,
 };
-use crate::{pieces, stage};
+use crate::{pieces, sip, stage};
 use aya_ebpf::helpers::generated as helpers;
 use core::arch::asm;
 use core::cell::Cell;
@@ -240,6 +240,17 @@ impl<const XDP: bool> Tables for Maps<XDP> {
     #[inline(always)]
     fn fate(&self, key: &FlowKey) -> Option<Fate> {
         pieces::fate(key)
+    }
+
+    #[inline(always)]
+    fn call(&self) -> u64 {
+        sip::call()
+    }
+
+    #[inline(always)]
+    fn keep_engine_data(&self, template: ConnId) {
+        let serial = self.conn(template).map_or(0, |conn| conn.serial.get());
+        stage::keep_engine_data(template, serial);
     }
 
     #[inline(always)]

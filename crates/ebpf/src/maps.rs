@@ -93,6 +93,32 @@ pub(crate) struct Long {
     bytes: [u8; 2 * LONGEST as usize],
 }
 
+/// Bytes behind a rewritten text that can be moved.
+pub(crate) const TAIL: u32 = 2048;
+
+/// Where payloads are looked at.
+#[repr(C)]
+pub(crate) struct Desk {
+    /// A payload, or its end while it is moved.
+    pub(crate) bytes: [u8; TAIL as usize],
+    /// What persistence engines found.
+    pub(crate) engine: abi::EngineData,
+    /// A TCP header.
+    pub(crate) header: [u8; rvs_core::ftp::adjust::HEADER],
+    /// A text to be put in.
+    pub(crate) text: [u8; 32],
+    /// Its length.
+    pub(crate) len: u32,
+    /// What a control connection says.
+    pub(crate) ftp: rvs_core::ftp::scan::Scan,
+    /// By how much its numbers are moved.
+    pub(crate) talk: abi::Talk,
+    /// A walk along TCP options.
+    pub(crate) options: rvs_core::ftp::adjust::Options,
+    /// What a SIP datagram says.
+    pub(crate) sip: rvs_core::sip::Scan,
+}
+
 /// What the ICMP limiter of one CPU has left.
 #[repr(C)]
 pub(crate) struct Bucket {
@@ -169,6 +195,14 @@ pub(crate) static HELD: Array<Held, { HELD_SLOTS as usize }> = Array::new();
 pub(crate) static HELD_COUNT: Array<u32, 1> = Array::new();
 #[btf_map]
 pub(crate) static LONG: PerCpuArray<Long, 1> = PerCpuArray::new();
+/// What is remembered of control connections of FTP. The kernel gives up the least recently used.
+#[btf_map]
+pub(crate) static TALKS: LruHashMap<abi::ConnId, abi::Talk, 1024> = LruHashMap::new();
+/// What persistence engines made templates for: for listings, and given up likewise.
+#[btf_map]
+pub(crate) static ENGINE_DATA: LruHashMap<abi::ConnId, abi::EngineData, 1024> = LruHashMap::new();
+#[btf_map]
+pub(crate) static DESKS: PerCpuArray<Desk, 1> = PerCpuArray::new();
 /// Rules that mark packets.
 #[btf_map]
 pub(crate) static MARK_RULES: Array<abi::MarkRule, { abi::MARK_RULES as usize }> = Array::new();

@@ -4,21 +4,23 @@
 use crate::access::{Skb, Xdp};
 use crate::kernel::{self, Maps, TcMaps, XdpMaps};
 use crate::pieces::{self, Hold};
-use crate::{answer, hop, local, sched, sum, sweep, tc, verdict, xdp};
+use crate::{answer, ftp, hop, local, sched, sip, sum, sweep, tc, verdict, xdp};
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
-use rvs_core::abi::{ConnId, FlowKey, SchedState, ServiceId};
+use rvs_core::abi::{ConnId, FlowKey, SchedState, ServiceId, Talk};
 use rvs_core::begin::{self, Choice, Stages};
 use rvs_core::conn::embryo::{self, Taken};
 use rvs_core::conn::table::{self, Entered};
 use rvs_core::decide::known;
 use rvs_core::flow::{self, Flow, Walked, classify};
 use rvs_core::fragment;
+use rvs_core::ftp::{Expected, expect};
 use rvs_core::path_mtu;
 use rvs_core::plan::Plan;
 use rvs_core::sched::{Kind, dh, fo, lblc, lblcr, lc, mh, nq, ovf, rr, sed, sh, twos, wlc, wrr};
 use rvs_core::service::{self, Found};
 use rvs_core::tables::Tables;
 use rvs_core::verdict::Reason;
+use rvs_wire::Be16;
 
 /// No destination can take the connection.
 pub(crate) const NONE: i64 = -1;
@@ -294,12 +296,140 @@ extern "C" fn stage_create(flow: *const Flow, id: ServiceId, now: u64, choice: u
     begin::create(&maps, flow, id, choice, record).map_or_else(|reason| reason as u32 + 1, |()| MADE)
 }
 
+/// Begins the data connection that a packet was expected for: its number; [`NONE`] when it was not; [`MET`] minus the number
+/// of the reason why it can't.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_meet(flow: *const Flow, now: u64) -> i64 {
+    if flow.is_null() {
+        return NONE;
+    }
+    // SAFETY: not null, and the verifier knows its size from the type.
+    match expect::meet(&TcMaps::at(now), unsafe { &*flow }) {
+        None => NONE,
+        Some(Err(reason)) => MET - reason as i64,
+        Some(Ok(id)) => id as i64,
+    }
+}
+
+/// See [`stage_meet`].
+const MET: i64 = -16;
+
+/// Enters a data connection that was announced; `whose` is an [`Expected`], `port` its port in host order.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_expect(parent: ConnId, whose: u32, port: u32, now: u64) -> u32 {
+    let whose = if whose == Expected::Client as u32 { Expected::Client } else { Expected::Server };
+    match expect::expect(&TcMaps::at(now), parent, whose, Be16::new(port as u16)) {
+        Ok(()) => ftp::FINE,
+        Err(reason) => reason as u32,
+    }
+}
+
+/// Enters a data connection that was announced; [`ftp::FINE`], or the number of the reason why it can't.
+#[inline(always)]
+pub(crate) fn expect(parent: ConnId, whose: Expected, port: Be16, now: u64) -> u32 {
+    stage_expect(parent, whose as u32, port.host() as u32, now)
+}
+
+/// Sees to a packet of a control connection.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_tend(skb: *mut __sk_buff, flow: *mut Flow, plan: *const Plan, now: u64) -> u32 {
+    if flow.is_null() || plan.is_null() {
+        return Reason::NoConfig as u32;
+    }
+    // SAFETY: not null, and the verifier knows their sizes from the types.
+    ftp::tend(Skb(skb), unsafe { &mut *flow }, unsafe { &*plan }, now)
+}
+
+/// Sees to a packet of a control connection; [`ftp::FINE`], or the number of the reason why it is to be dropped.
+#[inline(always)]
+pub(crate) fn tend(skb: Skb, flow: &mut Flow, plan: &Plan, now: u64) -> u32 {
+    stage_tend(skb.0, flow, plan, now)
+}
+
+/// Replaces a text in a payload; 0 when it can't be.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_replace(skb: *mut __sk_buff, flow: *mut Flow, growth: i32) -> u32 {
+    if flow.is_null() {
+        return 0;
+    }
+    // SAFETY: as above.
+    ftp::replace(Skb(skb), unsafe { &mut *flow }, growth).is_some() as u32
+}
+
+/// Replaces a text in a payload.
+#[inline(always)]
+pub(crate) fn replace(skb: Skb, flow: &mut Flow, growth: i32) -> bool {
+    stage_replace(skb.0, flow, growth) != 0
+}
+
+/// Moves the numbers in a TCP header; 0 when it can't be.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_shift(skb: *mut __sk_buff, flow: *const Flow, plan: *const Plan, talk: *const Talk) -> u32 {
+    if flow.is_null() || plan.is_null() || talk.is_null() {
+        return 0;
+    }
+    // SAFETY: as above.
+    ftp::shift(Skb(skb), unsafe { &*flow }, unsafe { &*plan }, unsafe { &*talk }).is_some() as u32
+}
+
+/// Moves the numbers in a TCP header.
+#[inline(always)]
+pub(crate) fn shift(skb: Skb, flow: &Flow, plan: &Plan, talk: &Talk) -> bool {
+    stage_shift(skb.0, flow, plan, talk) != 0
+}
+
+/// Lets a persistence engine look into a datagram; always 0.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_engine(skb: *mut __sk_buff, flow: *mut Flow) -> u32 {
+    if !flow.is_null() {
+        // SAFETY: not null, and the verifier knows its size from the type.
+        sip::look(Skb(skb), unsafe { &mut *flow });
+    }
+    0
+}
+
+/// Lets a persistence engine look into a datagram.
+#[inline(always)]
+pub(crate) fn engine(skb: Skb, flow: &mut Flow) {
+    stage_engine(skb.0, flow);
+}
+
+/// Keeps what an engine found; always 0.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_keep_engine_data(template: ConnId, serial: u32) -> u32 {
+    sip::keep(template, serial);
+    0
+}
+
+/// Keeps what an engine found.
+#[inline(always)]
+pub(crate) fn keep_engine_data(template: ConnId, serial: u32) {
+    stage_keep_engine_data(template, serial);
+}
+
 impl<const XDP: bool> Stages for Maps<XDP> {
     #[inline(always)]
     fn find_template(&self, flow: &Flow, found: &Found<'_>) -> Option<Choice> {
         match stage_find_template(flow, found.id, found.which as u32, self.now()) {
             0 => None,
             packed => Some(Choice { entry: (packed >> 32) as u32, control: packed as u32 }),
+        }
+    }
+
+    #[inline(always)]
+    fn meet(&self, flow: &Flow) -> Option<Result<ConnId, Reason>> {
+        let met = stage_meet(flow, self.now());
+        match met {
+            NONE => None,
+            met if met < 0 => Some(Err(reason((MET - met) as u32))),
+            met => Some(Ok(met as ConnId)),
         }
     }
 
@@ -400,7 +530,7 @@ pub(crate) fn reason(number: u32) -> Reason {
 }
 
 macro_rules! application {
-    ($stage:ident, $apply:ident, $access:ident, $context:ty, $hook:ident) => {
+    ($stage:ident, $apply:ident, $access:ident, $context:ty, $hook:ident::$does:ident) => {
         /// Applies a plan to a packet; 0 when it could not be.
         #[unsafe(no_mangle)]
         #[inline(never)]
@@ -410,7 +540,7 @@ macro_rules! application {
             }
             // SAFETY: not null, and the verifier knows their sizes from the types.
             let (flow, plan) = unsafe { (&*flow, &*plan) };
-            $hook::apply($access(context), flow, plan).is_some() as u32
+            $hook::$does($access(context), flow, plan).is_some() as u32
         }
 
         /// Applies a plan to a packet.
@@ -421,8 +551,9 @@ macro_rules! application {
     };
 }
 
-application!(stage_apply_tc, apply_tc, Skb, __sk_buff, tc);
-application!(stage_apply_xdp, apply_xdp, Xdp, xdp_md, xdp);
+application!(stage_apply_tc, apply_tc, Skb, __sk_buff, tc::apply);
+application!(stage_wrap_tc, wrap_tc, Skb, __sk_buff, tc::wrap);
+application!(stage_apply_xdp, apply_xdp, Xdp, xdp_md, xdp::apply);
 
 /// Looks up the next hop of a plan anew; 0 when there is no way.
 #[unsafe(no_mangle)]

@@ -4,6 +4,7 @@
 //! helpers, sizes are those of the segments to be.
 
 use crate::access::Skb;
+use crate::ftp::FINE;
 use crate::hop::{self, Way};
 use crate::kernel::{dest, keeps_df, now};
 use crate::maps::{Worker, work};
@@ -19,6 +20,7 @@ use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use rvs_core::abi::Hop;
 use rvs_core::flow::{Flow, L3, piece};
+use rvs_core::ftp;
 use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
@@ -32,6 +34,12 @@ use rvs_wire::{Be16, Family};
 
 /// `PACKET_HOST`: addressed to this host on the link layer.
 const PACKET_HOST: u32 = 0;
+
+/// How often a packet is decided anew, when what stood in the way was done away with.
+const SECOND_LOOKS: u32 = 2;
+
+/// Not the number of a reason: decide once more.
+const AGAIN: u32 = u32::MAX;
 
 /// Bytes made directly reachable when the headers are not: more than any header ends at.
 const PULL: u32 = 0x1ff;
@@ -50,15 +58,19 @@ pub fn rvs_tc(ctx: TcContext) -> i32 {
     // SAFETY: as above.
     flow.mark = unsafe { (*skb.0).mark };
     let mut number = stage::decide_tc(skb, flow, plan, now);
-    if number == Reason::Malformed as u32 && pull(skb) {
-        // The headers were not in the part of the packet that can be reached directly; now they are, if they are there.
+    for look in 0..SECOND_LOOKS {
+        let then = settle(skb, flow, number, look, now);
+        if then != AGAIN {
+            number = then;
+            break;
+        }
         number = stage::decide_tc(skb, flow, plan, now);
     }
     if number == Reason::IcmpUnrelated as u32 && flow.is_icmp() {
         number = stage::learn_mtu(skb, flow, now);
     }
-    if flow.piece != piece::WHOLE {
-        return finish_piece(skb, flow, plan, number, now);
+    if flow.piece == piece::FIRST && stage::first_piece(skb, flow, plan, number, now).is_none() {
+        return verdict::tc(Reason::FragmentLost);
     }
     finish(skb, flow, plan, number, now)
 }
@@ -75,7 +87,11 @@ pub fn rvs_mark(ctx: TcContext) -> i32 {
     let Some((flow, plan)) = work(Worker::Mark) else { return TC_ACT_SHOT as i32 };
     // SAFETY: the kernel hands a valid context to the program.
     flow.mark = unsafe { (*skb.0).mark };
-    let number = stage::decide_tc(skb, flow, plan, now);
+    let mut number = stage::decide_tc(skb, flow, plan, now);
+    if number == Reason::Deferred as u32 {
+        stage::engine(skb, flow);
+        number = stage::decide_tc(skb, flow, plan, now);
+    }
     if Reason::is_forwarded(number) {
         return forward(skb, flow, plan, number, now);
     }
@@ -126,9 +142,33 @@ pub(crate) fn unhop(mut packet: Skb) -> Option<()> {
     packet.write(L3, Ipv4 { ttl: new, checksum: delta.apply(ip.checksum), ..ip })
 }
 
+/// Does away with what stood in the way of a decision: [`AGAIN`], when it may be another one now, or else the number of the
+/// reason that holds.
+#[inline(always)]
+fn settle(skb: Skb, flow: &mut Flow, number: u32, look: u32, now: u64) -> u32 {
+    const MALFORMED: u32 = Reason::Malformed as u32;
+    const DEFERRED: u32 = Reason::Deferred as u32;
+    const HELD: u32 = Reason::FragmentHeld as u32;
+    match number {
+        // Perhaps the headers were only not in the part of the packet that can be reached directly; now they are.
+        MALFORMED if look == 0 && pull(skb) => AGAIN,
+        DEFERRED => {
+            // There is nobody to leave it to but a persistence engine.
+            stage::engine(skb, flow);
+            AGAIN
+        }
+        HELD => match stage::hold(skb, flow, now) {
+            Hold::Done => number,
+            Hold::Lost => Reason::FragmentLost as u32,
+            Hold::Known => AGAIN,
+        },
+        _ => number,
+    }
+}
+
 /// Does what was decided.
 #[inline(always)]
-fn finish(skb: Skb, flow: &Flow, plan: &Plan, number: u32, now: u64) -> i32 {
+fn finish(skb: Skb, flow: &mut Flow, plan: &Plan, number: u32, now: u64) -> i32 {
     if Reason::is_forwarded(number) {
         return forward(skb, flow, plan, number, now);
     }
@@ -145,23 +185,6 @@ fn finish(skb: Skb, flow: &Flow, plan: &Plan, number: u32, now: u64) -> i32 {
     }
 }
 
-/// Does what was decided about a fragment, and what else fragments need.
-#[inline(always)]
-fn finish_piece(skb: Skb, flow: &mut Flow, plan: &mut Plan, number: u32, now: u64) -> i32 {
-    let mut number = number;
-    if number == Reason::FragmentHeld as u32 {
-        match stage::hold(skb, flow, now) {
-            Hold::Done => return verdict::tc(Reason::FragmentHeld),
-            Hold::Lost => return verdict::tc(Reason::FragmentLost),
-            Hold::Known => number = stage::decide_tc(skb, flow, plan, now),
-        }
-    }
-    if flow.piece == piece::FIRST && stage::first_piece(skb, flow, plan, number, now).is_none() {
-        return verdict::tc(Reason::FragmentLost);
-    }
-    finish(skb, flow, plan, number, now)
-}
-
 /// Makes the headers directly reachable.
 #[inline(always)]
 fn pull(skb: Skb) -> bool {
@@ -171,13 +194,20 @@ fn pull(skb: Skb) -> bool {
 
 /// Applies a plan and sends the packet.
 #[inline(always)]
-fn forward(skb: Skb, flow: &Flow, plan: &Plan, number: u32, now: u64) -> i32 {
+fn forward(skb: Skb, flow: &mut Flow, plan: &Plan, number: u32, now: u64) -> i32 {
+    if ftp::is_control(flow, plan) {
+        let reason = stage::tend(skb, flow, plan, now);
+        if reason != FINE {
+            return verdict::tc(stage::reason(reason));
+        }
+    }
     let Some((hop, way)) = hop::find(skb, plan, now) else { return verdict::tc(Reason::NoRoute) };
     let mtu = hop::mtu(hop, plan, now);
     if !plan.fits(frame_len(skb, flow), mtu) {
         return too_big(skb, flow, plan, mtu);
     }
-    if stage::apply_tc(skb, flow, plan).is_none() {
+    let applied = if plan.is_tunnel() { stage::wrap_tc(skb, flow, plan) } else { stage::apply_tc(skb, flow, plan) };
+    if applied.is_none() {
         return verdict::tc(Reason::RewriteFailed);
     }
     verdict::count_number(number);
@@ -224,7 +254,7 @@ fn too_big(skb: Skb, flow: &Flow, plan: &Plan, mtu: u32) -> i32 {
     stage::answer(skb, flow, plan, Reason::FragNeeded, mtu)
 }
 
-/// Applies a plan to a packet, but for the frame header.
+/// Applies a plan to a packet, but for the frame header and for tunnels.
 #[inline(always)]
 pub(crate) fn apply(skb: Skb, flow: &Flow, plan: &Plan) -> Option<()> {
     let mut packet = skb;
@@ -234,9 +264,15 @@ pub(crate) fn apply(skb: Skb, flow: &Flow, plan: &Plan) -> Option<()> {
     } else if plan.is_nat() {
         masquerade(packet, flow, plan)
     } else {
-        let inner = rewrite::hop(&mut packet, flow)?;
-        if plan.is_tunnel() { encapsulate(packet, &inner, plan) } else { Some(()) }
+        rewrite::hop(&mut packet, flow).map(|_| ())
     }
+}
+
+/// Applies the plan of a tunnel.
+#[inline(always)]
+pub(crate) fn wrap(mut packet: Skb, flow: &Flow, plan: &Plan) -> Option<()> {
+    let inner = rewrite::hop(&mut packet, flow)?;
+    encapsulate(packet, &inner, plan)
 }
 
 #[inline(always)]

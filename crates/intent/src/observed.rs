@@ -1,6 +1,6 @@
 //! What a data plane shows of itself: the table with its counters, and the connections.
 
-use crate::model::{Dest, Service, Table, Timeouts};
+use crate::model::{Dest, Engine, Service, Table, Timeouts};
 use rvs_core::abi::{Counters, Forward, ServiceKey};
 use rvs_wire::{Addr, Be16, Family};
 use std::net::IpAddr;
@@ -158,6 +158,8 @@ pub struct Connection {
     pub expires_secs: u32,
     /// Whether it is a persistence template.
     pub template: bool,
+    /// The persistence engine that made the template, and the bytes that it was made for.
+    pub engine: Option<(Engine, Vec<u8>)>,
 }
 
 /// Side of the connection synchronisation.

@@ -54,7 +54,7 @@ pub struct Capabilities {
 impl Capabilities {
     /// What this version balances.
     pub const THIS_VERSION: Self =
-        Self { ipv6: true, sctp: true, marks: true, one_packet: true, engines: false, gue_gre: true };
+        Self { ipv6: true, sctp: true, marks: true, one_packet: true, engines: true, gue_gre: true };
 
     /// All that IPVS has: for replaying what was recorded from it.
     pub const ALL_IPVS: Self =

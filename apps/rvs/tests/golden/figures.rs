@@ -139,6 +139,7 @@ pub(crate) fn connection(line: &str, names: &dyn Names) -> Option<Connection> {
         state: Box::leak(state.to_string().into_boxed_str()),
         expires_secs: minutes.parse::<u32>().ok()? * 60 + seconds.parse::<u32>().ok()?,
         template: ["ASSURED", "NONE"].contains(state),
+        engine: None,
     })
 }
 

@@ -117,6 +117,7 @@ impl Dataplane for Many {
             state: "ESTABLISHED",
             expires_secs: 900,
             template: false,
+            engine: None,
         };
         let _ = (0..self.0).map(entry).try_for_each(|entry| visit(&entry));
         Ok(())

@@ -95,6 +95,7 @@ fn parsed(line: &str) -> Connection {
         state: ["ESTABLISHED", "UDP", "NONE", "ASSURED"].into_iter().find(|state| *state == words[7]).unwrap(),
         expires_secs: words[8].parse().unwrap(),
         template: words[2] == "0000",
+        engine: None,
     }
 }
 

@@ -177,7 +177,7 @@ fn assure<T: Tables>(tables: &T, control: u32) {
 /// Moves a connection to another state, exactly once whatever other CPUs do, and recounts it. An established connection is no
 /// longer embryonic.
 #[inline(always)]
-fn enter<T: Tables>(tables: &T, conn: &Conn, from: u8, to: u8) -> bool {
+pub(crate) fn enter<T: Tables>(tables: &T, conn: &Conn, from: u8, to: u8) -> bool {
     let protocol = conn.proto.get();
     let inactive = if proto::is_active(protocol, to) { 0 } else { conn_flags::INACTIVE };
     let grown = if proto::is_embryonic(protocol, to) { 0 } else { conn_flags::EMBRYO };
@@ -328,8 +328,8 @@ pub fn sweep<T: Tables>(tables: &T, id: ConnId, now: u64) {
             End::Now
         } else if !is_expired(conn, now) {
             return;
-        } else if flags & conn_flags::TEMPLATE != 0 && conn.controlled.get() != 0 {
-            // A template lives on, a full timeout each time, while connections refer to it.
+        } else if conn.controlled.get() != 0 {
+            // A template, or an FTP control connection, lives on, a full timeout each time, while connections refer to it.
             refresh(conn, now, conn.timeout_ms.get());
             return;
         } else {

@@ -7,7 +7,7 @@ use super::os::{self, Clock};
 use crate::Error;
 use rvs_core::abi::{Conn, Forward, TEMPLATE_FAMILY, conn_flags};
 use rvs_core::conn::proto::state_name;
-use rvs_intent::Connection;
+use rvs_intent::{Connection, Engine};
 use rvs_wire::Family;
 use std::mem::offset_of;
 use std::ops::ControlFlow;
@@ -29,7 +29,8 @@ pub(crate) fn each(maps: &Maps, visit: &mut dyn FnMut(&Connection) -> ControlFlo
     let conns = maps.conns()?;
     let now = os::now(Clock::MonotonicCoarse);
     let used = maps.used_conns()?;
-    let _ = used.into_iter().flatten().filter_map(|index| one(&conns, index, now)).try_for_each(|one| visit(&one));
+    let _ =
+        used.into_iter().flatten().filter_map(|index| one(maps, &conns, index, now)).try_for_each(|one| visit(&one));
     Ok(())
 }
 
@@ -41,13 +42,18 @@ fn is_live(conns: &Shared, index: usize) -> bool {
     conns.load(index, FLAGS_WORD).is_some_and(|word| (word >> shift) as u8 & conn_flags::LIVE != 0)
 }
 
-fn one(conns: &Shared, index: usize, now: u64) -> Option<Connection> {
+fn one(maps: &Maps, conns: &Shared, index: usize, now: u64) -> Option<Connection> {
     if !is_live(conns, index) {
         return None;
     }
     let conn: Conn = conns.get(index)?;
     let same = is_live(conns, index) && conns.load(index, offset_of!(Conn, serial))? == conn.serial.get();
-    if same { describe(&conn, now) } else { None }
+    let mut entry = if same { describe(&conn, now) } else { None }?;
+    if entry.template && conn.rev_hash.get() != 0 {
+        let data = maps.engine_data(u32::try_from(index).ok()?, conn.serial.get());
+        entry.engine = data.map(|data| (Engine::Sip, data));
+    }
+    Some(entry)
 }
 
 /// `None`: its time is up, it was purged, or the record makes no sense.
@@ -75,6 +81,7 @@ fn describe(conn: &Conn, now: u64) -> Option<Connection> {
         state: state(conn.proto.get(), conn.state.get(), flags),
         expires_secs: u32::try_from(left / NANOS).unwrap_or(u32::MAX),
         template,
+        engine: None,
     })
 }
 

@@ -185,6 +185,8 @@ fn sizes(limits: &Limits) -> Vec<(&'static str, u32)> {
         ("FREE", limits.conns),
         ("EMBRYOS", abi::embryos(limits.conns)),
         ("BUCKETS", limits.buckets()),
+        ("TALKS", limits.talks()),
+        ("ENGINE_DATA", limits.talks()),
     ]
 }
 

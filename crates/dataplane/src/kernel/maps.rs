@@ -10,15 +10,15 @@ use super::settings;
 use super::sys::F_NO_PREALLOC;
 use crate::Error;
 use rvs_core::abi::{
-    self, ABI_VERSION, Conn, Control, Counters, Dest, DestId, ListEntry, MarkRule, Rate, SHARDS, SchedCell, SchedState,
-    Service, ServiceId, ServiceKey, Shard, TableRow,
+    self, ABI_VERSION, Conn, ConnId, Control, Counters, Dest, DestId, EngineData, ListEntry, MarkRule, Rate, SHARDS,
+    SchedCell, SchedState, Service, ServiceId, ServiceKey, Shard, TableRow,
 };
 use rvs_intent::observed::plus;
 use std::mem::offset_of;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Every map that is pinned.
-pub(crate) const NAMES: [&str; 30] = [
+pub(crate) const NAMES: [&str; 32] = [
     "CONTROL",
     "SERVICE_INDEX",
     "SERVICES",
@@ -45,6 +45,8 @@ pub(crate) const NAMES: [&str; 30] = [
     "FATES",
     "HELD",
     "HELD_COUNT",
+    "TALKS",
+    "ENGINE_DATA",
     "MARK_RULES",
     "HOPS",
     "XDP_PORTS",
@@ -71,6 +73,7 @@ pub(crate) struct Maps {
     shards: Map,
     conns: Map,
     mark_rules: Map,
+    engine_data: Map,
 }
 
 fn open(home: &Home, name: &str, key: usize, value: usize) -> Result<Map, Error> {
@@ -115,6 +118,7 @@ impl Maps {
             shards: array::<Shard>(home, "SHARDS")?,
             conns: array::<Conn>(home, "CONNS")?,
             mark_rules: array::<MarkRule>(home, "MARK_RULES")?,
+            engine_data: open(home, "ENGINE_DATA", size_of::<ConnId>(), size_of::<EngineData>())?,
         };
         let abi = maps.control.load(0, offset_of!(Control, abi)).unwrap_or(0);
         if abi != 0 && abi != ABI_VERSION {
@@ -248,6 +252,14 @@ impl Maps {
     /// The connection records, mapped for as long as they are looked at.
     pub(crate) fn conns(&self) -> Result<Shared, Error> {
         Shared::new(&self.conns, size_of::<Conn>()).map_err(|error| failed("mapping CONNS into memory", error))
+    }
+
+    /// What a persistence engine made this template for, if the record is still there.
+    pub(crate) fn engine_data(&self, template: ConnId, serial: u32) -> Option<Vec<u8>> {
+        let mut value = [0; size_of::<EngineData>()];
+        self.engine_data.lookup(template.as_bytes(), &mut value).ok()?;
+        let data = EngineData::read_from_bytes(&value).ok().filter(|data| data.serial == serial)?;
+        data.bytes.get(..data.len as usize).map(<[u8]>::to_vec)
     }
 
     /// Capacity for services and destinations.

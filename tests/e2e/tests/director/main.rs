@@ -10,6 +10,7 @@ mod strict;
 mod accounting;
 mod atomic;
 mod bulk;
+mod ftp;
 mod hooks;
 mod icmp;
 mod life;

@@ -1,7 +1,7 @@
 //! A writer is stopped after every single word it stores: a reader then sees the old table or the new one, and the next
 //! writer repairs and completes the work.
 
-use super::image::Image;
+use super::image::{Image, is_ftp};
 use super::memory::Memory;
 use super::plan::{Capacity, Change, plan, table};
 use super::store::{Area, Store, Write, perform, perform_all};
@@ -145,6 +145,8 @@ fn assert_settled(memory: &Memory, wanted: &Table) {
     assert_eq!(memory.index_len(), wanted.services.len());
     let marks = wanted.services.iter().filter(|service| service.key.proto == 0).count() as u32;
     assert_eq!(image.heads.mark_services, marks);
+    let ftp = wanted.services.iter().filter(|service| is_ftp(&service.key)).count() as u32;
+    assert_eq!(image.heads.ftp_services, ftp);
     let mut seen = image.table(&memory.sched(image.heads.services_used).unwrap()).unwrap();
     let mut wanted = wanted.clone();
     seen.services.sort_by_key(|service| (service.key.proto, service.key.addr.words()));

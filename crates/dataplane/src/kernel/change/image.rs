@@ -6,11 +6,16 @@
 use super::store::{Area, Store, Way};
 use crate::Error;
 use rvs_core::abi::{
-    self, Control, DestId, DestState, Forward, ListEntry, SchedState, Service, ServiceId, ServiceSlot,
+    self, Control, DestId, DestState, Forward, ListEntry, SchedState, Service, ServiceId, ServiceKey, ServiceSlot,
 };
 use rvs_core::sched;
 use rvs_intent::{Dest, Engine, Service as IntentService, Table, Timeouts, Tunnel, TunnelKind};
 use rvs_wire::{Addr, Be16, Family};
+
+/// Whether data connections of FTP belong to a service: it has the port of control connections.
+pub(crate) fn is_ftp(key: &ServiceKey) -> bool {
+    key.proto != 0 && key.port == rvs_core::ftp::CONTROL
+}
 
 /// The fields of `CONTROL` that configuration is about.
 #[derive(Clone, Debug)]
@@ -29,6 +34,8 @@ pub(crate) struct Heads {
     pub(crate) tables_cursor: u32,
     /// Number of services by mark, as packets believe.
     pub(crate) mark_services: u32,
+    /// Number of FTP services, as packets believe.
+    pub(crate) ftp_services: u32,
     /// Scheduler versions given out.
     pub(crate) sched_versions: u32,
     /// Versions of the timeouts.
@@ -137,6 +144,7 @@ impl Image {
             lists_cursor: control.lists_cursor,
             tables_cursor: control.tables_cursor,
             mark_services: control.mark_services,
+            ftp_services: control.ftp_services,
             sched_versions: control.sched_versions,
             timeouts: control.timeouts,
         };

@@ -1,6 +1,6 @@
 //! The maps as vectors, with a writer that can be stopped after any word it stores: for tests.
 
-use super::image::present;
+use super::image::{is_ftp, present};
 use super::store::{Area, Store};
 use crate::Error;
 use rvs_core::abi::{
@@ -77,6 +77,7 @@ impl Memory {
             let service: Service = self.load(Area::Services, *id).unwrap();
             let Some(slot) = present(&service, generation).filter(|_| service.key == *key) else { continue };
             assert!(key.proto != 0 || control.mark_services > 0, "a service by mark that packets do not look for");
+            assert!(!is_ftp(key) || control.ftp_services > 0, "an FTP service that packets do not look for");
             let dests = (slot.first..slot.first + slot.count).map(|at| {
                 let entry: ListEntry = self.load(Area::Lists, at).unwrap();
                 let dest: Dest = self.load(Area::Dests, entry.dest).unwrap();

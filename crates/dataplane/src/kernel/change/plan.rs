@@ -1,7 +1,7 @@
 //! From the table that is to the table that shall be: the writes that prepare the next generation where no packet sees it.
 
 use super::extents::{self, Extents};
-use super::image::{ENGINE_SIP, Image, states};
+use super::image::{ENGINE_SIP, Image, is_ftp, states};
 use super::store::Write;
 use rvs_core::abi::{
     self, Control, DestId, DestState, Forward, ListEntry, NO_PLACE, ROW_PLACES, Service as Record, ServiceId,
@@ -163,6 +163,7 @@ impl<'a> Planner<'a> {
         }
         let heads = &self.change.image.heads;
         let marks = self.change.new.services.iter().filter(|service| service.key.proto == 0).count() as u32;
+        let ftp = self.change.new.services.iter().filter(|service| is_ftp(&service.key)).count() as u32;
         let prepare = &mut self.plan.prepare;
         prepare.push(Write::Begin);
         if self.rushed || self.extents.wrapped() || self.tables.wrapped() {
@@ -176,6 +177,7 @@ impl<'a> Planner<'a> {
             (offset_of!(Control, sched_versions), heads.sched_versions, self.sched_versions),
             // Too many only costs packets a look-up; too few would hide a service. Settling makes it exact.
             (offset_of!(Control, mark_services), heads.mark_services, heads.mark_services.max(marks)),
+            (offset_of!(Control, ftp_services), heads.ftp_services, heads.ftp_services.max(ftp)),
         ] {
             if was != is {
                 prepare.push(Write::Control(offset, is));

@@ -3,7 +3,7 @@
 //! Runs after every commit, and first of all when a writer died. Its input is the committed configuration alone, never what
 //! somebody had in mind, so it does not matter who died where.
 
-use super::image::{Image, present};
+use super::image::{Image, is_ftp, present};
 use super::store::Write;
 use rvs_core::abi::{self, Control, DestState, ListEntry, Service, ServiceId, ServiceKey, Timeouts};
 use std::mem::offset_of;
@@ -45,6 +45,10 @@ pub(crate) fn settle(image: &Image, unindex: Vec<ServiceKey>, now: u32) -> Vec<W
     let marks = image.order().iter().filter(|id| image.services[**id as usize].key.proto == 0).count() as u32;
     if marks != image.heads.mark_services {
         writes.push(Write::Control(offset_of!(Control, mark_services), marks));
+    }
+    let ftp = image.order().iter().filter(|id| is_ftp(&image.services[**id as usize].key)).count() as u32;
+    if ftp != image.heads.ftp_services {
+        writes.push(Write::Control(offset_of!(Control, ftp_services), ftp));
     }
     writes.push(Write::End(image.heads.generation));
     writes
