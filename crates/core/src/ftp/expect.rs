@@ -3,10 +3,10 @@
 use super::{DATA, Expected};
 use crate::abi::{Conn, ConnId, DestState, FlowKey, Forward, conn_flags};
 use crate::begin::{enter_reverse, enter_table, identify};
+use crate::conn::life::timeout_ms;
 use crate::conn::table::Entered;
 use crate::conn::tcp::{self, State};
 use crate::conn::{Direction, life, table};
-use crate::conn::life::timeout_ms;
 use crate::flow::Flow;
 use crate::tables::Tables;
 use crate::verdict::Reason;
