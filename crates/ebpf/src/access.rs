@@ -102,3 +102,21 @@ macro_rules! packet {
 
 packet!(Xdp, stage::walk_xdp);
 packet!(Skb, stage::walk_tc);
+
+/// A number of bytes, if it is 1 to `max`, a constant, in a way that every verifier follows: that of Linux 6.1 learns nothing from a
+/// comparison with zero, and none does from comparisons that the compiler has joined.
+#[inline(always)]
+pub(crate) fn counted(len: u64, max: u64) -> Option<u64> {
+    let mut before_last = len.wrapping_sub(1);
+    // SAFETY: registers are copied to themselves, here and below.
+    unsafe { asm!("{0} = {0}", inout(reg) before_last, options(nomem, nostack, preserves_flags)) };
+    if before_last >= max {
+        return None;
+    }
+    // SAFETY: as above.
+    unsafe { asm!("{0} = {0}", inout(reg) before_last, options(nomem, nostack, preserves_flags)) };
+    let mut len = before_last + 1;
+    // SAFETY: as above.
+    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
+    Some(len)
+}

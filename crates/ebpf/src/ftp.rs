@@ -4,13 +4,12 @@
 //! Whatever is walked along byte by byte lies in a per-CPU value ([`Desk`]): of that the verifier keeps no account, so that each
 //! walk is checked as one step.
 
-use crate::access::Skb;
+use crate::access::{Skb, counted};
 use crate::kernel::{TcMaps, repeat};
 use crate::maps::{DESKS, Desk, TAIL, TALKS};
 use crate::stage;
 use aya_ebpf::bindings::{BPF_ANY, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM};
 use aya_ebpf::helpers::generated as helpers;
-use core::arch::asm;
 use core::ffi::c_void;
 use core::ptr::{from_mut, null_mut};
 use rvs_core::abi::{ConnId, Talk};
@@ -108,12 +107,7 @@ extern "C" fn listen_one(index: u32, _frame: *mut u32) -> i64 {
 /// Reads `len` bytes at `from` into a buffer that holds as many as the mask of its size lets through.
 #[inline(always)]
 pub(crate) fn load<const N: usize>(skb: Skb, from: u32, buffer: &mut [u8; N], len: u64) -> Option<()> {
-    let mut len = len;
-    // SAFETY: a register is copied to itself, so that the check below is about the one that is used.
-    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
-    if len == 0 || len > N as u64 {
-        return None;
-    }
+    let len = counted(len, N as u64)?;
     // SAFETY: the context is valid, and the buffer as long as was checked.
     let read = unsafe { helpers::bpf_skb_load_bytes(skb.0.cast(), from, buffer.as_mut_ptr().cast(), len as u32) };
     (read == 0).then_some(())
@@ -122,12 +116,7 @@ pub(crate) fn load<const N: usize>(skb: Skb, from: u32, buffer: &mut [u8; N], le
 /// Writes `len` bytes from a buffer.
 #[inline(always)]
 fn store<const N: usize>(skb: Skb, at: u32, buffer: &mut [u8; N], len: u64, flags: u64) -> Option<()> {
-    let mut len = len;
-    // SAFETY: as above.
-    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
-    if len == 0 || len > N as u64 {
-        return None;
-    }
+    let len = counted(len, N as u64)?;
     // SAFETY: as above.
     let stored = unsafe { helpers::bpf_skb_store_bytes(skb.0, at, buffer.as_mut_ptr().cast(), len as u32, flags) };
     (stored == 0).then_some(())

@@ -3,7 +3,7 @@
 //! There they are decided like any other. So nothing here forwards: a held fragment is let go as it came when its first one
 //! showed the way, and a packet too long for its way out is cut into fragments as if its sender had done so.
 
-use crate::access::Skb;
+use crate::access::{Skb, counted};
 use crate::kernel::repeat;
 use crate::maps::{FATES, HELD, HELD_BYTES, HELD_COUNT, HELD_SLOTS, Held, LENGTH_MASK, LONG, LONGEST};
 use aya_ebpf::bindings::BPF_F_INGRESS;
@@ -102,24 +102,10 @@ extern "C" fn find_room(index: u32, search: *mut Search) -> i64 {
     1
 }
 
-/// A frame's length, if it is one and at most `MAX`: in steps that the compiler must not join. It would compare a difference,
-/// and the verifier of Linux 6.1 could not tell what that says about the length.
+/// A frame's length, if it is at most `MAX`.
 #[inline(always)]
 fn bounded<const MAX: u32>(len: u32) -> Option<u64> {
-    let mut len = len as u64;
-    // SAFETY: registers are copied to themselves.
-    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
-    if len > MAX as u64 {
-        return None;
-    }
-    // SAFETY: as above.
-    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
-    if len < L3 as u64 {
-        return None;
-    }
-    // SAFETY: as above.
-    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
-    Some(len)
+    counted(len as u64, MAX as u64).filter(|len| *len >= L3 as u64)
 }
 
 /// Copies a frame into a slot.
@@ -247,17 +233,13 @@ extern "C" fn send_piece(index: u32, work: *mut Cut) -> i64 {
     let rest = work.total.wrapping_sub(offset);
     let is_last = rest <= work.chunk;
     let len = if is_last { rest } else { work.chunk };
+    let Some(size) = counted(len as u64, LENGTH_MASK as u64) else { return 1 };
+    let size = size as u32;
     // Masked, so that the verifier sees that place and length stay inside the buffer.
     let mut from = u64::from(BEFORE.wrapping_add(offset) & LENGTH_MASK);
-    let mut size = u64::from(len & LENGTH_MASK);
-    // SAFETY: registers are copied to themselves.
-    unsafe {
-        asm!("{0} = {0}", "{1} = {1}", inout(reg) from, inout(reg) size, options(nomem, nostack, preserves_flags))
-    };
-    let (from, size) = (from as u32 & LENGTH_MASK, size as u32 & LENGTH_MASK);
-    if size == 0 {
-        return 1;
-    }
+    // SAFETY: a register is copied to itself.
+    unsafe { asm!("{0} = {0}", inout(reg) from, options(nomem, nostack, preserves_flags)) };
+    let from = from as u32 & LENGTH_MASK;
     let Some(long) = LONG.get_ptr(0) else { return 1 };
     // SAFETY: the context is valid; place and length together end in the buffer.
     unsafe {

@@ -1,7 +1,7 @@
 //! The one's-complement sum of a packet's bytes, piece by piece: the kernel's helper takes at most 512 bytes at once, and only
 //! from memory of ours.
 
-use crate::access::Skb;
+use crate::access::{Skb, counted};
 use crate::kernel::repeat;
 use crate::maps::{SCRATCHES, Scratch};
 use aya_ebpf::helpers::generated as helpers;
@@ -41,20 +41,8 @@ extern "C" fn step(index: u32, frame: *mut Frame) -> i64 {
     let bytes = scratch.bytes.as_mut_ptr();
     let done = index.wrapping_mul(PIECE);
     let rest = frame.len.wrapping_sub(done);
-    let mut len = if rest > PIECE { PIECE as u64 } else { rest as u64 };
-    // In steps that the compiler must not join: the verifier of Linux 6.1 follows each comparison, but not one of a difference.
-    // SAFETY: a register is copied to itself.
-    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
-    if len > PIECE as u64 {
-        return 1;
-    }
-    // SAFETY: as above.
-    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
-    if len == 0 {
-        return 1;
-    }
-    // SAFETY: as above.
-    unsafe { asm!("{0} = {0}", inout(reg) len, options(nomem, nostack, preserves_flags)) };
+    let len = if rest > PIECE { PIECE as u64 } else { rest as u64 };
+    let Some(len) = counted(len, PIECE as u64) else { return 1 };
     // The last word is padded with zeroes.
     // SAFETY: the buffer is longer than a piece and a word.
     unsafe { bytes.add(len as usize & !3).cast::<u32>().write_unaligned(0) };
