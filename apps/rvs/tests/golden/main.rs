@@ -148,7 +148,7 @@ fn this_version_refuses_what_it_cannot_balance_and_says_so() {
         ("-a -t 10.0.1.10:80 -r [fd00:2::11]:80 -i", able.ipv6),
         ("--start-daemon master", false),
     ] {
-        let host = Host::new(able);
+        let host = Host::of_this_version();
         assert_eq!(host.line("-A -t 10.0.1.10:80").status, 0);
         let ours = host.line(line);
         if is_able {

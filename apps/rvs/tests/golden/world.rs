@@ -111,11 +111,19 @@ bacula-sd 9103/tcp
 ";
 
 impl Host {
+    /// A host with all that IPVS has, daemons as well.
     pub(crate) fn new(capabilities: Capabilities) -> Self {
         let mut model = Model::new(capabilities, Box::new(Interfaces));
-        if capabilities == Capabilities::ALL_IPVS {
-            model.allow_sync(&["eth0", "eth1"]);
-        }
+        model.allow_sync(&["eth0", "eth1"]);
+        Self::of(model)
+    }
+
+    /// A host with what this version has.
+    pub(crate) fn of_this_version() -> Self {
+        Self::of(Model::new(Capabilities::THIS_VERSION, Box::new(Interfaces)))
+    }
+
+    fn of(model: Model) -> Self {
         let names = FixedNames {
             hosts: vec![("localhost".to_owned(), Ipv4Addr::LOCALHOST)],
             services: Services::parse(SERVICES),
