@@ -70,6 +70,16 @@ impl Home {
         self.place.lock(&self.inode.to_string(), how)
     }
 
+    /// Takes a lock of another name exclusively, if nobody holds it.
+    pub(crate) fn try_lock_named(&self, name: &str) -> Result<Option<Lock>, Error> {
+        self.place.try_lock(name, How::Exclusive)
+    }
+
+    /// Gives such a lock back and removes its file.
+    pub(crate) fn remove_lock_named(&self, name: &str, lock: Lock) {
+        self.place.remove_lock(name, lock);
+    }
+
     /// Opens a pin; `None` when it is not there.
     pub(crate) fn open(&self, pin: &str) -> Result<Option<OwnedFd>, Error> {
         match sys::obj_get(&self.path(pin)) {

@@ -18,7 +18,7 @@ use std::mem::offset_of;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Every map that is pinned.
-pub(crate) const NAMES: [&str; 32] = [
+pub(crate) const NAMES: [&str; 35] = [
     "CONTROL",
     "SERVICE_INDEX",
     "SERVICES",
@@ -51,6 +51,9 @@ pub(crate) const NAMES: [&str; 32] = [
     "HOPS",
     "XDP_PORTS",
     "TIMERS",
+    "TRACE",
+    "TRACER",
+    "EVENTS",
 ];
 
 /// The maps of one director.
@@ -275,7 +278,9 @@ pub(crate) fn memory(home: &Home) -> Result<u64, Error> {
         if map.info().flags & F_NO_PREALLOC != 0 {
             return Ok(sum);
         }
-        Ok(sum + u64::from(map.info().max_entries) * (map.value_bytes() as u64).next_multiple_of(8))
+        // A ring buffer's entries are bytes.
+        let entry = (map.value_bytes() as u64).next_multiple_of(8).max(1);
+        Ok(sum + u64::from(map.info().max_entries) * entry)
     })
 }
 

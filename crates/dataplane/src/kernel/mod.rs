@@ -28,6 +28,7 @@ mod settings;
 mod status;
 mod sys;
 mod totals;
+pub mod trace;
 mod update;
 pub mod watch;
 
@@ -263,6 +264,14 @@ impl Director {
         change(&mut settings)?;
         settings::change(&mut self.maps, &settings)?;
         Ok(load::control(&self.home, load::Command::Defend)?)
+    }
+
+    /// Tells of packets that fit `filter`, of one in `sample` of them on each CPU, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// Somebody else is being told, or the maps cannot be opened.
+    pub fn trace(&self, filter: &trace::Filter, sample: u32) -> Result<trace::Tracing, Error> {
+        trace::Tracing::begin(self, filter, sample)
     }
 
     /// Runs a program on `packet` (from the Ethernet header on) `repeat` times, without sending anything. The packet comes in
