@@ -91,7 +91,8 @@ fn open(home: &Home, name: &str, key: usize, value: usize) -> Result<Map, Error>
     Ok(map)
 }
 
-fn array<T>(home: &Home, name: &str) -> Result<Map, Error> {
+/// Opens a pinned map of indexes whose values must be of the size of `T`.
+pub(crate) fn array<T>(home: &Home, name: &str) -> Result<Map, Error> {
     open(home, name, size_of::<u32>(), size_of::<T>())
 }
 

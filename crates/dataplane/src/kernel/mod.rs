@@ -10,6 +10,7 @@ mod change;
 mod connections;
 pub mod decap;
 mod detour;
+pub mod explain;
 mod features;
 mod home;
 mod links;
@@ -264,6 +265,14 @@ impl Director {
         change(&mut settings)?;
         settings::change(&mut self.maps, &settings)?;
         Ok(load::control(&self.home, load::Command::Defend)?)
+    }
+
+    /// What would become of a packet now, and why. Changes nothing.
+    ///
+    /// # Errors
+    /// A packet that cannot be, or tables that cannot be read.
+    pub fn explain(&self, query: &explain::Query) -> Result<explain::Explanation, Error> {
+        explain::explain(self, query)
     }
 
     /// Tells of packets that fit `filter`, of one in `sample` of them on each CPU, until what is returned is dropped.

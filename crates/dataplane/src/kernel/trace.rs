@@ -6,6 +6,7 @@
 
 use super::home::Home;
 use super::map::Map;
+use super::maps::array;
 use super::mmap::Shared;
 use super::os::{self, Clock};
 use super::place::Lock;
@@ -85,14 +86,6 @@ impl std::fmt::Debug for Tracing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tracing").field("since", &self.since).finish_non_exhaustive()
     }
-}
-
-fn array<T>(home: &Home, name: &str) -> Result<Map, Error> {
-    let map = Map::new(home.need(name)?).map_err(|error| failed(format!("opening the map {name}"), error))?;
-    if map.info().value_size as usize == size_of::<T>() {
-        return Ok(map);
-    }
-    Err(Error::State(format!("the map {name} is that of another version of RVS; `rvs teardown` removes it")))
 }
 
 impl Tracing {
