@@ -394,6 +394,28 @@ fn the_way_out() {
         let told = agree(&mut director, &syn((client(0), 5001), (VIP, 81)));
         assert_eq!(told.reason, "nat_in");
         assert!(lines(&told).contains("out of v0 through 10.0.2.12, MTU 1500"), "{}", lines(&told));
+
+        // A real server that is this host itself.
+        let (here, near, far) = (key(VIP, proto::TCP, 82), key(VIP, proto::TCP, 83), key(VIP, proto::TCP, 84));
+        let own = IpAddr::from([10, 0, 2, 1]);
+        let edits = [
+            add(here, "rr", 0),
+            with(here, own, 82, 1, Forward::Route, 0),
+            add(near, "rr", 0),
+            with(near, server(3), 83, 1, Forward::Route, 0),
+            add(far, "rr", 0),
+            with(far, IpAddr::from([198, 51, 100, 9]), 84, 1, Forward::Tunnel, 0),
+        ];
+        director.update(&edits).unwrap();
+        let told = agree(&mut director, &syn((client(0), 5002), (VIP, 82)));
+        assert_eq!((told.outcome, told.reason, to(&told)), ("passed", "local_node", "10.0.2.1:82 by local".to_owned()));
+
+        // A host that does not forward: real servers are reached by the way that was found when they were configured.
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        let told = agree(&mut director, &syn((client(0), 5003), (VIP, 83)));
+        assert_eq!(to(&told), "10.0.2.13:83 by direct routing");
+        assert!(lines(&told).contains("this host does not forward"), "{}", lines(&told));
+        assert_eq!(agree(&mut director, &syn((client(0), 5004), (VIP, 84))).reason, "no_route");
     });
 }
 

@@ -70,7 +70,7 @@ pub struct Explanation {
     pub to: Endpoint,
     /// The steps, in their order.
     pub steps: Vec<Step>,
-    /// Whither, if it is sent on.
+    /// Whither, if it is sent on or kept for a server on this host.
     pub destination: Option<Destination>,
     /// What becomes of it: the label of an [`Outcome`].
     pub outcome: &'static str,
@@ -103,7 +103,7 @@ pub(super) fn explain(director: &Director, query: &Query) -> Result<Explanation,
         to: Endpoint(to),
         steps: copy.steps(),
         destination: goes_on.then(|| destination(&flow, &plan)).flatten(),
-        outcome: if goes_on { Outcome::Forwarded.label() } else { reason.outcome().label() },
+        outcome: reason.outcome().label(),
         reason: reason.label(),
         description: reason.describe().trim(),
     })
