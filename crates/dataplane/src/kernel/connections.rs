@@ -78,7 +78,7 @@ fn describe(conn: &Conn, now: u64) -> Option<Connection> {
         dest: (conn.daddr.get(), conn.dport.get()),
         dest_family: Family::from_raw(conn.dfamily.get())?,
         forward: Forward::from_raw(conn.forward.get())?,
-        state: state_name(conn.proto.get(), conn.state.get(), flags),
+        state: state(conn.proto.get(), conn.state.get(), flags),
         expires_secs: u32::try_from(left / NANOS).unwrap_or(u32::MAX),
         template,
         engine: None,
@@ -86,7 +86,7 @@ fn describe(conn: &Conn, now: u64) -> Option<Connection> {
 }
 
 /// The name of a state, as IPVS prints it.
-pub(super) fn state_name(protocol: u8, state: u8, flags: u8) -> &'static str {
+pub(super) fn state(protocol: u8, state: u8, flags: u8) -> &'static str {
     match protocol {
         _ if flags & conn_flags::TEMPLATE != 0 && flags & conn_flags::ASSURED != 0 => "ASSURED",
         _ if flags & conn_flags::TEMPLATE != 0 => "NONE",
@@ -133,8 +133,8 @@ mod tests {
 
     #[test]
     fn states_have_the_names_that_ipvs_prints() {
-        assert_eq!(state_name(proto::TCP, 1, 0), "ESTABLISHED");
-        assert_eq!(state_name(proto::TCP, 10, 0), "SYNACK");
-        assert_eq!(state_name(proto::UDP, 0, 0), "UDP");
+        assert_eq!(state(proto::TCP, 1, 0), "ESTABLISHED");
+        assert_eq!(state(proto::TCP, 10, 0), "SYNACK");
+        assert_eq!(state(proto::UDP, 0, 0), "UDP");
     }
 }

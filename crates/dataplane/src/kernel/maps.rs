@@ -79,7 +79,8 @@ pub(crate) struct Maps {
     engine_data: Map,
 }
 
-fn open(home: &Home, name: &str, key: usize, value: usize) -> Result<Map, Error> {
+/// Opens a pinned map whose keys and values must be of these sizes.
+pub(crate) fn open(home: &Home, name: &str, key: usize, value: usize) -> Result<Map, Error> {
     let map = Map::new(home.need(name)?).map_err(|error| failed(format!("opening the map {name}"), error))?;
     let info = map.info();
     if (info.key_size as usize, info.value_size as usize) != (key, value) {

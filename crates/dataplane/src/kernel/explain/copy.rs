@@ -4,26 +4,28 @@
 //! Configuration is copied as a whole, under the lock of those who change it; connections and their hash buckets when they are
 //! first looked at, because there may be millions.
 
+use super::list::List;
 use super::steps::{Candidate as Shown, Endpoint, Expiring, Sought, Step};
 use crate::Error;
 use crate::kernel::change::store::{Area, Store};
-use crate::kernel::connections::state_name;
+use crate::kernel::connections;
 use crate::kernel::home::Home;
 use crate::kernel::map::Map;
 use crate::kernel::maps::{self, Maps};
 use crate::kernel::mmap::Shared;
 use crate::kernel::os::{self, Clock};
-use crate::kernel::{load, marks};
+use crate::kernel::{failed, load, marks};
 use rvs_core::abi::{
-    BUCKET_SLOTS, Bucket, Conn, ConnId, Control, Dest, DestId, DestState, Fate, FlowKey, ListEntry, MarkRule,
-    SchedState, Service, ServiceId, ServiceKey, ServiceSlot, active, conn_flags, flags,
+    BUCKET_SLOTS, Block, Bucket, CacheKey, Conn, ConnId, Control, Dest, DestId, DestState, Fate, FlowKey, ListEntry,
+    Locality, MarkRule, Replicas, SHARDS, SchedState, Service, ServiceId, ServiceKey, ServiceSlot, Shard, TableRow,
+    active, embryos, flags,
 };
 use rvs_core::begin::{self, Choice, Stages};
 use rvs_core::conn::{life, table};
 use rvs_core::flow::Flow;
 use rvs_core::mark;
 use rvs_core::plan::Plan;
-use rvs_core::sched::{self, Candidate, Candidates, Kind, Visitor, Walk};
+use rvs_core::sched::{self, Candidate, Candidates, Kind, Request};
 use rvs_core::service::Found;
 use rvs_core::tables::{Count, Tables, sched_state};
 use rvs_core::verdict::Reason;
@@ -64,9 +66,17 @@ impl<T> Touched<T> {
     }
 }
 
+fn hands(home: &Home) -> Result<Vec<Cell<u32>>, Error> {
+    let shards = maps::array::<Shard>(home, "SHARDS")?.read_array(SHARDS as usize);
+    let bytes = shards.map_err(|error| failed("reading the map SHARDS", error))?;
+    let shards = bytes.chunks_exact(size_of::<Shard>()).filter_map(|bytes| Shard::read_from_bytes(bytes).ok());
+    Ok(shards.map(|shard| shard.hand).collect())
+}
+
 /// The copy.
 #[derive(Debug)]
-pub(super) struct Copy {
+pub(super) struct Copy<'a> {
+    maps: &'a Maps,
     now: u64,
     control: Control,
     seed: u64,
@@ -80,6 +90,15 @@ pub(super) struct Copy {
     touched_conns: Touched<Conn>,
     buckets: Map,
     touched_buckets: Touched<Bucket>,
+    /// The hands of the rings of embryonic connections.
+    hands: Vec<Cell<u32>>,
+    rings: Map,
+    touched_places: Touched<Cell<u64>>,
+    /// What lblc and lblcr remember for the packet's address, by service.
+    lblc: Map,
+    localities: Touched<Locality>,
+    lblcr: Map,
+    replicas: Touched<Replicas>,
     /// Records that are free in the kernel's table.
     free: Cell<u32>,
     /// Records made here.
@@ -91,12 +110,14 @@ fn copied<T: FromBytes>(maps: &Maps, area: Area, count: u32) -> Result<Vec<T>, E
     (0..count.min(maps.capacity(area))).map(|index| maps.load(area, index)).collect()
 }
 
-impl Copy {
+impl<'a> Copy<'a> {
     /// Copies the tables. The lock must be held, shared or not.
-    pub(super) fn capture(home: &Home, maps: &Maps) -> Result<Self, Error> {
+    pub(super) fn capture(home: &Home, maps: &'a Maps) -> Result<Self, Error> {
         let control = maps.control()?;
         let used = control.services_used;
+        let key = size_of::<CacheKey>();
         Ok(Self {
+            maps,
             now: os::now(Clock::MonotonicCoarse),
             seed: load::seed(home)?,
             services: copied(maps, Area::Services, used)?,
@@ -109,6 +130,13 @@ impl Copy {
             touched_conns: Touched::none(),
             buckets: maps::array::<Bucket>(home, "BUCKETS")?,
             touched_buckets: Touched::none(),
+            hands: hands(home)?,
+            rings: maps::array::<u64>(home, "EMBRYOS")?,
+            touched_places: Touched::none(),
+            lblc: maps::open(home, "LBLC", key, size_of::<Locality>())?,
+            localities: Touched::none(),
+            lblcr: maps::open(home, "LBLCR", key, size_of::<Replicas>())?,
+            replicas: Touched::none(),
             free: Cell::new(control.conn_capacity.saturating_sub(maps.live_conns()?)),
             made: Cell::new(0),
             steps: RefCell::default(),
@@ -154,7 +182,7 @@ impl Copy {
     pub(super) fn expiring(&self, conn: &Conn) -> Expiring {
         let left = conn.expires.get().saturating_sub(self.now);
         Expiring {
-            state: state_name(conn.proto.get(), conn.state.get(), conn.flags.get()),
+            state: connections::state(conn.proto.get(), conn.state.get(), conn.flags.get()),
             expires_secs: left / 1_000_000_000,
         }
     }
@@ -177,12 +205,33 @@ impl Copy {
         (words.len() == BUCKET_SLOTS).then_some(bucket)
     }
 
+    /// A row of a scheduler's table.
+    pub(super) fn row(&self, index: u32) -> Option<TableRow> {
+        self.maps.load(Area::Tables, index).ok()
+    }
+
+    /// What lblc remembers.
+    pub(super) fn locality(&self, key: &CacheKey, new: impl FnOnce() -> Option<Locality>) -> Option<&Locality> {
+        self.localities.get(key.service, || {
+            let mut value = [0; size_of::<Locality>()];
+            let found = self.lblc.lookup(&cache_bytes(key), &mut value);
+            if found.is_ok() { Locality::read_from_bytes(&value).ok() } else { new() }
+        })
+    }
+
+    /// What lblcr remembers.
+    pub(super) fn replicas(&self, key: &CacheKey, new: impl FnOnce() -> Option<Replicas>) -> Option<&Replicas> {
+        self.replicas.get(key.service, || {
+            let mut value = [0; size_of::<Replicas>()];
+            let found = self.lblcr.lookup(&cache_bytes(key), &mut value);
+            if found.is_ok() { Replicas::read_from_bytes(&value).ok() } else { new() }
+        })
+    }
+
     /// All candidates as a scheduler saw them, and what it made of each.
-    fn candidates(&self, kind: Kind, slot: &ServiceSlot, chosen: Option<u32>) -> Vec<Shown> {
-        let list = List { copy: self, slot };
+    fn candidates(&self, kind: Kind, list: &List<'_>, chosen: Option<u32>) -> Vec<Shown> {
         let one = |index: u32| {
-            let (entry, dest) = list.entry(index)?;
-            let candidate = candidate(entry, dest);
+            let (candidate, entry) = (list.candidate(index)?, list.entry(index)?);
             Some(Shown {
                 server: self.server(entry.dest)?,
                 weight: entry.weight,
@@ -194,8 +243,14 @@ impl Copy {
                 chosen: chosen == Some(index),
             })
         };
-        (0..slot.count).filter_map(one).collect()
+        (0..list.count()).filter_map(one).collect()
     }
+}
+
+/// A key as it lies in the maps.
+fn cache_bytes(key: &CacheKey) -> Vec<u8> {
+    let words = [key.service, key.attached].into_iter().chain(key.addr);
+    words.flat_map(u32::to_ne_bytes).collect()
 }
 
 /// What schedulers that compare loads compare.
@@ -208,7 +263,7 @@ fn load_of(kind: Kind, candidate: Candidate) -> Option<String> {
     }
 }
 
-impl Tables for Copy {
+impl Tables for Copy<'_> {
     fn now(&self) -> u64 {
         self.now
     }
@@ -241,6 +296,28 @@ impl Tables for Copy {
         self.free.set(self.free.get().checked_sub(1)?);
         self.made.set(self.made.get() + 1);
         Some(self.control.conn_capacity + self.made.get() - 1)
+    }
+
+    fn ring_size(&self) -> u32 {
+        embryos(self.control.conn_capacity) / SHARDS
+    }
+
+    fn ring_hand(&self, ring: u32) -> Option<u32> {
+        self.hands.get(ring as usize).map(Cell::get)
+    }
+
+    fn move_hand(&self, ring: u32, from: u32) -> bool {
+        self.hands.get(ring as usize).is_some_and(|hand| hand.replace(from.wrapping_add(1)) == from)
+    }
+
+    fn ring_place(&self, ring: u32, at: u32) -> Option<&Cell<u64>> {
+        let size = self.ring_size();
+        let index = ring.wrapping_mul(size).wrapping_add(at & size.wrapping_sub(1));
+        self.touched_places.get(index, || {
+            let mut place = [0; 8];
+            self.rings.lookup(&index.to_ne_bytes(), &mut place).ok()?;
+            Some(Cell::new(u64::from_ne_bytes(place)))
+        })
     }
 
     fn free_conn(&self, _id: ConnId) -> bool {
@@ -276,14 +353,21 @@ impl Tables for Copy {
         self.dests.get(id as usize)
     }
 
-    fn schedule(&self, found: &Found<'_>) -> Option<u32> {
+    fn block(&self, _index: u32) -> Option<&Block> {
+        // They only spare schedulers looking at every server.
+        None
+    }
+
+    fn schedule(&self, found: &Found<'_>, key: &FlowKey) -> Option<u32> {
         let kind = Kind::from_raw(found.slot.sched)?;
         let (version, kept) = self.sched.borrow().get(found.id as usize).copied()?;
         let mut state = sched_state(version, kept, found.slot);
-        let chosen = sched::pick(kind, &List { copy: self, slot: found.slot }, &mut state);
+        let list = List { copy: self, service: found.id, slot: found.slot };
+        let chosen = sched::pick(kind, &list, &Request { key, flags: found.slot.flags }, &mut state);
         self.note(Step::Schedule {
             scheduler: kind.name(),
-            candidates: self.candidates(kind, found.slot, chosen),
+            at_random: kind == Kind::Twos,
+            candidates: self.candidates(kind, &list, chosen),
             chosen: chosen.and_then(|index| self.server(self.list_entry(found.slot.first + index)?.dest)),
         });
         if chosen.is_some()
@@ -322,7 +406,7 @@ impl Tables for Copy {
     }
 }
 
-impl Stages for Copy {
+impl Stages for Copy<'_> {
     fn find_template(&self, flow: &Flow, found: &Found<'_>) -> Option<Choice> {
         let key = begin::template_key(flow, found);
         let hit = table::find(self, &key, table::hash(&key, self.seed));
@@ -344,62 +428,21 @@ impl Stages for Copy {
         choice
     }
 
-    fn create_template(&self, flow: &Flow, found: &Found<'_>, entry: u32) -> Option<ConnId> {
-        let made = begin::create_template(self, flow, found, entry);
+    fn create_template(&self, flow: &Flow, found: &Found<'_>, entry: u32, id: ConnId) -> bool {
+        let made = begin::create_template(self, flow, found, entry, id);
         let key = begin::template_key(flow, found);
-        if let (Some(_), Some(family)) = (made, Family::from_raw(flow.key.family)) {
+        if let (true, Some(family)) = (made, Family::from_raw(flow.key.family)) {
             self.note(Step::NewTemplate { client: key.src.to_ip(family), secs: found.slot.persist_secs });
         }
         made
     }
 
-    fn create(&self, flow: &Flow, service: ServiceId, choice: Choice) -> Result<ConnId, Reason> {
-        let made = begin::create(self, flow, service, choice);
-        if let Some(conn) = made.ok().and_then(|id| self.conn(id)) {
-            debug_assert!(conn.flags.get() & conn_flags::LIVE != 0);
+    fn create(&self, flow: &Flow, service: ServiceId, choice: Choice, id: ConnId) -> Result<(), Reason> {
+        let made = begin::create(self, flow, service, choice, id);
+        if let (Ok(()), Some(conn)) = (made, self.conn(id)) {
             self.note(Step::NewConnection { expiring: self.expiring(conn) });
         }
         made
-    }
-}
-
-/// A service's list, as its scheduler sees it.
-struct List<'a> {
-    copy: &'a Copy,
-    slot: &'a ServiceSlot,
-}
-
-impl List<'_> {
-    fn entry(&self, index: u32) -> Option<(&ListEntry, &Dest)> {
-        let entry = self.copy.list_entry(self.slot.first.checked_add(index)?)?;
-        Some((entry, self.copy.dest(entry.dest)?))
-    }
-}
-
-impl Candidates for List<'_> {
-    fn count(&self) -> u32 {
-        self.slot.count
-    }
-
-    fn walk<V: Visitor>(&self, start: u32, steps: u32, mut visitor: V) -> V {
-        for step in 0..steps {
-            let index = start.wrapping_add(step) % self.slot.count.max(1);
-            let Some((entry, dest)) = self.entry(index) else { continue };
-            if visitor.visit(index, candidate(entry, dest)) == Walk::Break {
-                break;
-            }
-        }
-        visitor
-    }
-}
-
-/// A destination as schedulers see it.
-fn candidate(entry: &ListEntry, dest: &Dest) -> Candidate {
-    Candidate {
-        weight: entry.weight,
-        overloaded: dest.overload.get() != 0,
-        active: dest.active.get(),
-        inactive: dest.inactive.get(),
     }
 }
 

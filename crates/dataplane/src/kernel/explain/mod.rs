@@ -5,6 +5,7 @@
 //! through no particular interface.
 
 mod copy;
+mod list;
 mod steps;
 mod way;
 
@@ -110,7 +111,7 @@ pub(super) fn explain(director: &Director, query: &Query) -> Result<Explanation,
 }
 
 /// The port that is asked about.
-fn service_port(copy: &Copy, query: &Query) -> Result<u16, Error> {
+fn service_port(copy: &Copy<'_>, query: &Query) -> Result<u16, Error> {
     if let Some(port) = query.service.1 {
         return Ok(port);
     }
@@ -128,7 +129,7 @@ fn service_port(copy: &Copy, query: &Query) -> Result<u16, Error> {
 }
 
 /// As [`rvs_core::decide::decide`], noting what is known of the connection.
-fn decide(copy: &Copy, flow: &Flow, plan: &mut Plan) -> Reason {
+fn decide(copy: &Copy<'_>, flow: &Flow, plan: &mut Plan) -> Reason {
     let hit = table::find(copy, &flow.key, table::hash(&flow.key, copy.hash_seed()));
     let seen =
         hit.map(|hit| (hit.conn, hit.direction, copy.expiring(hit.conn), life::is_expired(hit.conn, copy.now())));

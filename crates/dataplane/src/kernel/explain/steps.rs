@@ -190,6 +190,8 @@ pub enum Step {
     Schedule {
         /// Which.
         scheduler: &'static str,
+        /// Whether chance has a say, so that the packet itself may go elsewhere.
+        at_random: bool,
         /// What it chose from, newest first.
         candidates: Vec<Candidate>,
         /// What it chose.
@@ -261,6 +263,9 @@ impl fmt::Display for Step {
             Self::NoTemplate { client, over: Some(server), server_gone } => {
                 let why = if *server_gone { "that server was deleted" } else { "its time is up" };
                 write!(f, "{client} had a persistence template for {server}, but {why}")
+            }
+            Self::Schedule { scheduler, at_random: true, chosen: Some(server), .. } => {
+                write!(f, "{scheduler} draws {server}, by chance: the packet's own draw may be another, among")
             }
             Self::Schedule { scheduler, chosen: Some(server), .. } => write!(f, "{scheduler} chooses {server} among"),
             Self::Schedule { scheduler, candidates, .. } if candidates.is_empty() => {

@@ -15,7 +15,7 @@ use rvs_wire::Family;
 use std::fs;
 
 /// Notes the way, and gives the reason with which the packet then ends.
-pub(super) fn note(copy: &Copy, flow: &Flow, plan: &Plan, reason: Reason) -> Result<Reason, Error> {
+pub(super) fn note(copy: &Copy<'_>, flow: &Flow, plan: &Plan, reason: Reason) -> Result<Reason, Error> {
     let Some(family) = Family::from_raw(plan.family) else { return Ok(Reason::NoRoute) };
     let to = plan.next.to_ip(family);
     let dest = copy.dest(plan.dest);
