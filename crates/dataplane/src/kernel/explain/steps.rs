@@ -252,7 +252,10 @@ impl fmt::Display for Step {
             Self::Service { sought, scheduler, persistent_secs, servers, .. } => {
                 write!(f, "service {sought}: scheduler {}", scheduler.unwrap_or("unknown"))?;
                 persistent_secs.map_or(Ok(()), |secs| write!(f, ", persistent {secs} s"))?;
-                write!(f, ", {} real server(s)", servers.unwrap_or(0))
+                match servers.unwrap_or(0) {
+                    1 => f.write_str(", 1 real server"),
+                    count => write!(f, ", {count} real servers"),
+                }
             }
             Self::Template { client, server, expiring } => {
                 write!(f, "{client} has a persistence template")?;
