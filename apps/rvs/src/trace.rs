@@ -125,14 +125,39 @@ fn print(
     as_json: bool,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let mut left = count.unwrap_or(u64::MAX);
-    while left > 0 {
-        let Some(event) = tracing.next(end, Some(stop.as_fd()))? else { break };
+    let mut gathered = String::new();
+    for number in 0..count.unwrap_or(u64::MAX) {
+        let event = match tracing.ready() {
+            // They come faster than they are printed: nobody waits, so time and signals are looked at here.
+            Some(_) if number % FLOOD == 0 && over(tracing, end, stop)? => break,
+            Some(event) => Some(event),
+            None => {
+                write(out, &mut gathered)?;
+                tracing.next(end, Some(stop.as_fd()))?
+            }
+        };
+        let Some(event) = event else { break };
         let at = wall_clock(&event);
-        let text = if as_json { report::json_line(&value(&event, at)) } else { line(&event, time_of_day(at)) };
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(unwritten)?;
-        left -= 1;
+        gathered += &if as_json { report::json_line(&value(&event, at)) } else { line(&event, time_of_day(at)) };
+        if gathered.len() >= ENOUGH {
+            write(out, &mut gathered)?;
+        }
     }
+    write(out, &mut gathered)
+}
+
+/// Bytes of lines that are written at once, when events are not waited for.
+const ENOUGH: usize = 1 << 14;
+/// How many events go by between two looks at clock and signals, when events are not waited for.
+const FLOOD: u64 = 64;
+
+fn over(tracing: &Tracing, end: Option<Instant>, stop: &SignalFd) -> Result<bool, Error> {
+    Ok(end.is_some_and(|end| end <= Instant::now()) || tracing.is_stopped(stop.as_fd())?)
+}
+
+fn write(out: &mut dyn Write, lines: &mut String) -> Result<(), Error> {
+    out.write_all(lines.as_bytes()).and_then(|()| out.flush()).map_err(unwritten)?;
+    lines.clear();
     Ok(())
 }
 

@@ -381,7 +381,11 @@ fn persistence_and_marks() {
             family: Family::V4.raw(),
             ..MarkRule::default()
         };
-        director.change_mark_rules(|rules| Ok(rules.extend([rule(90, 7), rule(91, 8)]))).unwrap();
+        let add_rules = |rules: &mut Vec<MarkRule>| {
+            rules.extend([rule(90, 7), rule(91, 8)]);
+            Ok(())
+        };
+        director.change_mark_rules(add_rules).unwrap();
 
         let first = agree(&mut director, &syn((client(0), 5000), (VIP, 80)));
         assert!(lines(&first).contains("10.0.1.100 would get a persistence template for 300 s"), "{}", lines(&first));

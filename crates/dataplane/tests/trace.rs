@@ -15,7 +15,9 @@ use rvs_dataplane::kernel::{Director, Hook, Mode};
 use rvs_intent::{Dest, Edit, ServiceSettings, Tunnel};
 use rvs_wire::tcp::{ACK, SYN};
 use rvs_wire::{Addr, Be16, Family};
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime};
 
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
@@ -170,6 +172,30 @@ fn one_watches_at_a_time() {
         assert!(error.to_string().contains("another `rvs trace`"), "{error}");
         drop(tracing);
         director.trace(&Filter::default(), 1).unwrap();
+    });
+}
+
+/// Whether events come or not, a reader hears when it is to stop, and when its time is up.
+#[test]
+fn a_reader_can_be_stopped() {
+    in_namespace(|| {
+        let director = director();
+        let mut tracing = director.trace(&Filter::default(), 1).unwrap();
+        let (stop, mut stopper) = std::io::pipe().unwrap();
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert_eq!(tracing.next(Some(soon), Some(stop.as_fd())).unwrap(), None);
+        assert!(Instant::now() >= soon && !tracing.is_stopped(stop.as_fd()).unwrap());
+        std::thread::scope(|scope| {
+            let stopper = scope.spawn(move || {
+                stopper.write_all(b"!").unwrap();
+                stopper
+            });
+            assert_eq!(tracing.next(None, Some(stop.as_fd())).unwrap(), None);
+            drop(stopper.join().unwrap());
+        });
+        send(&director, &syn(4000, 80));
+        assert!(tracing.is_stopped(stop.as_fd()).unwrap(), "although there is an event");
+        assert!(tracing.ready().is_some());
     });
 }
 

@@ -197,7 +197,12 @@ impl Home {
             }
         }
         let locks = self.place.locks().map_err(|error| failed("listing the locks", error))?;
-        for name in locks.iter().filter(|name| name.parse().is_ok_and(|inode| !inhabited.contains(&inode))) {
+        let deserted = |name: &&String| {
+            // The number of the namespace stands alone or last.
+            let number = name.rsplit('-').next().unwrap_or_default();
+            number.parse().is_ok_and(|inode| !inhabited.contains(&inode))
+        };
+        for name in locks.iter().filter(deserted) {
             if let Some(lock) = self.place.try_lock(name, How::Exclusive)? {
                 self.place.remove_lock(name, lock);
             }

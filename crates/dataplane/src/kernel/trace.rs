@@ -139,22 +139,31 @@ impl Tracing {
     /// The ring buffer cannot be waited for.
     pub fn next(&mut self, until: Option<Instant>, stop: Option<BorrowedFd<'_>>) -> Result<Option<Event>, Error> {
         loop {
-            if self.renewed.elapsed() >= RENEWAL {
-                self.renew();
-            }
-            if let Some(event) = self.take() {
+            if let Some(event) = self.ready() {
                 return Ok(Some(event));
             }
             let now = Instant::now();
             let end = until.unwrap_or(now + RENEWAL);
-            if end <= now || self.wait((end - now).min(RENEWAL), stop)? {
+            // A millisecond more, not less: waking early would mean to turn round in circles.
+            if end <= now || self.wait((end - now).min(RENEWAL) + Duration::from_millis(1), stop)? {
                 return Ok(None);
             }
         }
     }
 
+    /// Whether `stop` can be read. For readers that are never out of events, and so never wait.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn is_stopped(&self, stop: BorrowedFd<'_>) -> Result<bool, Error> {
+        self.wait(Duration::ZERO, Some(stop))
+    }
+
     /// An event that is there already.
-    fn take(&mut self) -> Option<Event> {
+    pub fn ready(&mut self) -> Option<Event> {
+        if self.renewed.elapsed() >= RENEWAL {
+            self.renew();
+        }
         loop {
             let item = self.ring.next()?;
             let event = Event::read_from_prefix(&item).ok().map(|(event, _)| event);
@@ -169,8 +178,7 @@ impl Tracing {
     fn wait(&self, most: Duration, stop: Option<BorrowedFd<'_>>) -> Result<bool, Error> {
         let mut fds = vec![PollFd::new(self.ring.as_fd(), PollFlags::POLLIN)];
         fds.extend(stop.map(|stop| PollFd::new(stop, PollFlags::POLLIN)));
-        // A millisecond more, not less: waking early would mean to turn round in circles.
-        let most = PollTimeout::try_from(most + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+        let most = PollTimeout::try_from(most).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds, most) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(failed("waiting for events", error.into())),
