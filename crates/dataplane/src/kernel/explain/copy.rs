@@ -27,6 +27,7 @@ use rvs_core::mark;
 use rvs_core::plan::Plan;
 use rvs_core::sched::{self, Candidate, Candidates, Kind, Request};
 use rvs_core::service::Found;
+use rvs_core::sip;
 use rvs_core::tables::{Count, Tables, sched_state};
 use rvs_core::verdict::Reason;
 use rvs_wire::{Be16, Family};
@@ -147,6 +148,16 @@ impl<'a> Copy<'a> {
     /// Notes a step.
     pub(super) fn note(&self, step: Step) {
         self.steps.borrow_mut().push(step);
+    }
+
+    /// Forgets the steps since the first `count`.
+    pub(super) fn forget(&self, count: usize) {
+        self.steps.borrow_mut().truncate(count);
+    }
+
+    /// Number of steps so far.
+    pub(super) fn count_steps(&self) -> usize {
+        self.steps.borrow().len()
     }
 
     /// The steps so far.
@@ -396,6 +407,13 @@ impl Tables for Copy<'_> {
         // Only pieces of packets have one, and the packet that is explained is whole.
         None
     }
+
+    fn call(&self) -> u64 {
+        // The packet that is explained has no payload to find one in.
+        sip::NONE
+    }
+
+    fn keep_engine_data(&self, _template: ConnId) {}
 
     fn mark_by_rules(&self, key: &FlowKey, _first: u32, _count: u32) -> u32 {
         // The copy holds the rules in force, and no others.

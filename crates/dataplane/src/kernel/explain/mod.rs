@@ -144,7 +144,18 @@ fn decide(copy: &Copy<'_>, flow: &Flow, plan: &mut Plan) -> Reason {
             persistent: conn.control.get() != 0,
         },
     });
-    reason.unwrap_or_else(|| begin(copy, flow, plan))
+    if let Some(reason) = reason {
+        return reason;
+    }
+    let steps = copy.count_steps();
+    match begin(copy, flow, plan) {
+        Reason::Deferred if flow.proto == proto::UDP => {
+            // A persistence engine has to look into the datagram first. Now it has, and found nothing.
+            copy.forget(steps);
+            begin(copy, &Flow { tcp_flags: 1, ..*flow }, plan)
+        }
+        reason => reason,
+    }
 }
 
 fn destination(flow: &Flow, plan: &Plan) -> Option<Destination> {
