@@ -1,7 +1,7 @@
 //! The command line of `rvs` itself.
 
 use crate::mark::Mark;
-use crate::{glance, metrics, proc, unit};
+use crate::{explain, glance, metrics, proc, trace, unit};
 use clap::{Parser, Subcommand};
 use rvs_dataplane::kernel::Mode;
 
@@ -24,6 +24,10 @@ pub enum Command {
     Status(glance::Options),
     /// Packets by the reason why they ended as they did.
     Stats,
+    /// Where a packet would go now, and each step that leads there. Changes nothing.
+    Explain(explain::Packet),
+    /// Live packets with what became of them, until stopped.
+    Trace(trace::Options),
     /// Every limit, and how to change it.
     Limits,
     /// Print a file that IPVS has below /proc/net, byte for byte in its format.

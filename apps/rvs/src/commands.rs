@@ -1,7 +1,7 @@
 //! What the commands of `rvs` do.
 
 use crate::cli::{Cli, Command, Config, Decap};
-use crate::{complete, documents, glance, mark, metrics, proc, report, sysctl, unit};
+use crate::{complete, documents, explain, glance, mark, metrics, proc, report, sysctl, trace, unit};
 use rvs_dataplane::kernel::{Director, decap, watch};
 use rvs_dataplane::limits::Limits;
 use rvs_dataplane::model::Model;
@@ -45,7 +45,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
         let printed = out.write_all(compared.out.as_bytes()).and_then(|()| out.flush());
         return if told.and(printed).is_ok() { compared.status } else { 1 };
     }
-    let (status, text) = match execute(cli, out) {
+    let (status, text) = match execute(cli, out, err) {
         Ok(text) => match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => (1, format!("cannot write the output: {error}")),
             _ => return 0,
@@ -71,7 +71,7 @@ fn has_own_format(command: &Command) -> bool {
     )
 }
 
-fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
+fn execute(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<String, Error> {
     if cli.json && has_own_format(&cli.command) {
         return Err(Error::State("the output of this command has a format of its own: leave --json away".to_owned()));
     }
@@ -96,6 +96,11 @@ fn execute(cli: &Cli, out: &mut dyn Write) -> Result<String, Error> {
         }
         Command::Metrics(options) => {
             metrics::run(options, out)?;
+            String::new()
+        }
+        Command::Explain(packet) => explain::run(*packet, cli.json)?,
+        Command::Trace(options) => {
+            trace::run(options, cli.json, out, err)?;
             String::new()
         }
         Command::Limits => report::limits(&Limits::from_env()?, cli.json),

@@ -246,7 +246,7 @@ pub fn find_template<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>) -> O
 /// Under which key a client's template is kept: its network, no port, the service; for FTP and for services of all ports
 /// without the service's port; for services by mark the mark and nothing else.
 #[inline(always)]
-fn template_key(flow: &Flow, found: &Found<'_>) -> FlowKey {
+pub fn template_key(flow: &Flow, found: &Found<'_>) -> FlowKey {
     if found.mark != 0 {
         return FlowKey {
             src: flow.key.src.masked(found.slot.netmask),

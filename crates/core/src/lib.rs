@@ -33,6 +33,7 @@ pub mod settings;
 pub mod sip;
 pub mod stats;
 pub mod tables;
+pub mod trace;
 pub mod tunnel;
 pub mod verdict;
 

@@ -29,6 +29,7 @@ mod stage;
 mod sum;
 mod sweep;
 mod tc;
+mod trace;
 mod verdict;
 mod xdp;
 

@@ -1,8 +1,9 @@
 //! The maps, and the constants that the loader fills in. Sizes here are placeholders where the loader sets the real ones.
 
-use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray};
+use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use rvs_core::abi;
+use rvs_core::trace;
 
 /// `BPF_F_MMAPABLE`: user space reads and writes these in place.
 const MMAP: usize = 1 << 10;
@@ -22,29 +23,36 @@ pub(crate) struct TimerCell {
 }
 
 /// What is being found out about a packet: in a map, because program stacks are small. A CPU runs one of our programs at a
-/// time, but each has a record of its own all the same.
+/// time, but each kind has a record of its own all the same.
 #[repr(C)]
 pub(crate) struct Work {
     pub(crate) flow: rvs_core::flow::Flow,
     pub(crate) plan: rvs_core::plan::Plan,
+    /// Which program, as [`trace::hook`].
+    pub(crate) hook: u8,
 }
 
 /// Whose [`Work`] it is.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(crate) enum Worker {
+    /// The classifiers: `rvs_tc` and `rvs_mark`.
     Tc = 0,
+    /// `rvs_xdp`.
     Xdp = 1,
-    Mark = 2,
 }
 
-/// A record for a new packet.
+/// A record for a new packet, which the program at `hook` decides.
 #[inline(always)]
-pub(crate) fn work(worker: Worker) -> Option<(&'static mut rvs_core::flow::Flow, &'static mut rvs_core::plan::Plan)> {
+pub(crate) fn work(
+    worker: Worker,
+    hook: u8,
+) -> Option<(&'static mut rvs_core::flow::Flow, &'static mut rvs_core::plan::Plan)> {
     // SAFETY: a per-CPU value that only this program run touches now.
     let work = WORK.get_ptr_mut(worker as u32).map(|p| unsafe { &mut *p })?;
     work.flow = rvs_core::flow::Flow::default();
     work.plan = rvs_core::plan::Plan::default();
+    work.hook = hook;
     Some((&mut work.flow, &mut work.plan))
 }
 
@@ -207,7 +215,14 @@ pub(crate) static DESKS: PerCpuArray<Desk, 1> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static MARK_RULES: Array<abi::MarkRule, { abi::MARK_RULES as usize }> = Array::new();
 #[btf_map]
-pub(crate) static WORK: PerCpuArray<Work, 3> = PerCpuArray::new();
+pub(crate) static WORK: PerCpuArray<Work, 2> = PerCpuArray::new();
+/// Which packets somebody watches.
+#[btf_map]
+pub(crate) static TRACE: Array<trace::Trace, 1, MMAP> = Array::new();
+#[btf_map]
+pub(crate) static TRACER: PerCpuArray<trace::Tracer, 1> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static EVENTS: RingBuf<trace::Event, { trace::RING_BYTES as usize }> = RingBuf::new();
 #[btf_map]
 pub(crate) static LIMITER: PerCpuArray<Bucket, 1> = PerCpuArray::new();
 

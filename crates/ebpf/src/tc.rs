@@ -24,6 +24,7 @@ use rvs_core::ftp;
 use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
+use rvs_core::trace::hook;
 use rvs_core::tunnel::Inner;
 use rvs_core::verdict::{Outcome, Reason};
 use rvs_wire::checksum::Delta;
@@ -54,7 +55,7 @@ pub fn rvs_tc(ctx: TcContext) -> i32 {
         return verdict::tc(Reason::NotForUs);
     }
     let now = now();
-    let Some((flow, plan)) = work(Worker::Tc) else { return verdict::tc(Reason::NoConfig) };
+    let Some((flow, plan)) = work(Worker::Tc, hook::TC) else { return verdict::tc(Reason::NoConfig) };
     // SAFETY: as above.
     flow.mark = unsafe { (*skb.0).mark };
     let mut number = stage::decide_tc(skb, flow, plan, now);
@@ -80,11 +81,11 @@ pub fn rvs_tc(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn rvs_mark(ctx: TcContext) -> i32 {
     let skb = Skb(ctx.skb.skb);
+    let now = now();
+    let Some((flow, plan)) = work(Worker::Tc, hook::MARK) else { return TC_ACT_SHOT as i32 };
     if stage::unhop(skb).is_none() {
         return verdict::tc(Reason::Malformed);
     }
-    let now = now();
-    let Some((flow, plan)) = work(Worker::Mark) else { return TC_ACT_SHOT as i32 };
     // SAFETY: the kernel hands a valid context to the program.
     flow.mark = unsafe { (*skb.0).mark };
     let mut number = stage::decide_tc(skb, flow, plan, now);
@@ -210,7 +211,7 @@ fn forward(skb: Skb, flow: &mut Flow, plan: &Plan, number: u32, now: u64) -> i32
     if applied.is_none() {
         return verdict::tc(Reason::RewriteFailed);
     }
-    verdict::count_number(number);
+    verdict::count_number(Worker::Tc, number);
     leave(skb, hop, way)
 }
 

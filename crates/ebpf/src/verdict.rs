@@ -1,22 +1,24 @@
 //! The one place that turns reasons into the codes of the hooks, and counts them.
 
-use crate::maps::REASONS;
+use crate::maps::{REASONS, Worker};
+use crate::trace;
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use rvs_core::verdict::{Outcome, Reason};
 
-/// Counts a packet under its reason.
+/// Counts a packet that a classifier decided under its reason.
 #[inline(always)]
 pub(crate) fn count(reason: Reason) {
-    count_number(reason as u32);
+    count_number(Worker::Tc, reason as u32);
 }
 
-/// Counts a packet under the reason with this number.
+/// Counts a packet under the reason with this number, and tells who watches.
 #[inline(always)]
-pub(crate) fn count_number(number: u32) {
+pub(crate) fn count_number(worker: Worker, number: u32) {
     if let Some(counter) = REASONS.get_ptr_mut(number) {
         // SAFETY: a per-CPU value that only this program run touches now.
         unsafe { *counter += 1 };
     }
+    trace::tell(worker, number);
 }
 
 /// For a packet that XDP does not send on. One that passes comes to TC next, which names its reason: here it is only deferred.
@@ -24,11 +26,11 @@ pub(crate) fn count_number(number: u32) {
 pub(crate) fn xdp(reason: Reason) -> u32 {
     match reason.outcome() {
         Outcome::Passed => {
-            count(Reason::Deferred);
+            count_number(Worker::Xdp, Reason::Deferred as u32);
             xdp_action::XDP_PASS
         }
         Outcome::Forwarded | Outcome::Dropped | Outcome::Answered | Outcome::Held => {
-            count(reason);
+            count_number(Worker::Xdp, reason as u32);
             xdp_action::XDP_DROP
         }
     }

@@ -13,6 +13,7 @@ use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
 use rvs_core::tunnel::Inner;
+use rvs_core::trace::hook;
 use rvs_core::verdict::Reason;
 use rvs_wire::eth::Eth;
 
@@ -24,7 +25,7 @@ pub fn rvs_xdp(ctx: XdpContext) -> u32 {
         return verdict::xdp(Reason::NotForUs);
     }
     let now = now();
-    let Some((flow, plan)) = work(Worker::Xdp) else { return verdict::xdp(Reason::NoConfig) };
+    let Some((flow, plan)) = work(Worker::Xdp, hook::XDP) else { return verdict::xdp(Reason::NoConfig) };
     let number = stage::decide_xdp(packet, flow, plan, now);
     if Reason::is_forwarded(number) {
         return forward(packet, flow, plan, number);
@@ -52,7 +53,7 @@ fn forward(packet: Xdp, flow: &Flow, plan: &Plan, number: u32) -> u32 {
     if stage::apply_xdp(packet, flow, plan).and_then(|()| packet.write(0, header)).is_none() {
         return verdict::xdp(Reason::RewriteFailed);
     }
-    verdict::count_number(number);
+    verdict::count_number(Worker::Xdp, number);
     // SAFETY: the kernel hands a valid context to the program; the helper takes no pointers.
     unsafe {
         if (*packet.0).ingress_ifindex == ifindex {

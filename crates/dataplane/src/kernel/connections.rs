@@ -85,7 +85,8 @@ fn describe(conn: &Conn, now: u64) -> Option<Connection> {
     })
 }
 
-fn state(protocol: u8, state: u8, flags: u8) -> &'static str {
+/// The name of a state, as IPVS prints it.
+pub(super) fn state(protocol: u8, state: u8, flags: u8) -> &'static str {
     match protocol {
         _ if flags & conn_flags::TEMPLATE != 0 && flags & conn_flags::ASSURED != 0 => "ASSURED",
         _ if flags & conn_flags::TEMPLATE != 0 => "NONE",

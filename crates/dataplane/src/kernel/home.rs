@@ -70,6 +70,16 @@ impl Home {
         self.place.lock(&self.inode.to_string(), how)
     }
 
+    /// Takes a lock of another name exclusively, if nobody holds it.
+    pub(crate) fn try_lock_named(&self, name: &str) -> Result<Option<Lock>, Error> {
+        self.place.try_lock(name, How::Exclusive)
+    }
+
+    /// Gives such a lock back and removes its file.
+    pub(crate) fn remove_lock_named(&self, name: &str, lock: Lock) {
+        self.place.remove_lock(name, lock);
+    }
+
     /// Opens a pin; `None` when it is not there.
     pub(crate) fn open(&self, pin: &str) -> Result<Option<OwnedFd>, Error> {
         match sys::obj_get(&self.path(pin)) {
@@ -187,7 +197,12 @@ impl Home {
             }
         }
         let locks = self.place.locks().map_err(|error| failed("listing the locks", error))?;
-        for name in locks.iter().filter(|name| name.parse().is_ok_and(|inode| !inhabited.contains(&inode))) {
+        let deserted = |name: &&String| {
+            // The number of the namespace stands alone or last.
+            let number = name.rsplit('-').next().unwrap_or_default();
+            number.parse().is_ok_and(|inode| !inhabited.contains(&inode))
+        };
+        for name in locks.iter().filter(deserted) {
             if let Some(lock) = self.place.try_lock(name, How::Exclusive)? {
                 self.place.remove_lock(name, lock);
             }

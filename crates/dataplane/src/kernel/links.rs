@@ -10,6 +10,7 @@ const ARPHRD_ETHER: u16 = 1;
 const IFF_LOOPBACK: u32 = 8;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_XDP: u16 = 43;
@@ -24,6 +25,8 @@ pub(crate) struct Interface {
     pub(crate) index: u32,
     /// Name.
     pub(crate) name: String,
+    /// Largest packet.
+    pub(crate) mtu: u32,
     /// Its MAC address.
     pub(crate) mac: [u8; 6],
     /// Kind of a virtual interface (`veth`, `bridge`, …).
@@ -64,6 +67,7 @@ fn parse(message: &Message) -> Option<Interface> {
     for (kind, value) in attributes(&message.body[16..]) {
         match kind {
             IFLA_ADDRESS => interface.mac = value.first_chunk().copied().unwrap_or_default(),
+            IFLA_MTU => interface.mtu = number(value).unwrap_or(0),
             IFLA_IFNAME => interface.name = text(value),
             IFLA_LINKINFO => {
                 interface.kind =

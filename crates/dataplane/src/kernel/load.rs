@@ -89,8 +89,7 @@ pub(crate) fn director(home: &Home, limits: &Limits) -> Result<(), Error> {
 /// of the same ABI. Connections go on, and no packet is left without a program. The lock must be held.
 pub(crate) fn upgrade(home: &Home) -> Result<(), Error> {
     let control_record = Maps::open(home)?.control()?;
-    let damaged = || Error::State("the tables in the kernel lack their seed; `rvs teardown` removes them".into());
-    let seed: u64 = home.fact(SEED_FACT).and_then(|seed| seed.parse().ok()).ok_or_else(damaged)?;
+    let seed = seed(home)?;
     let mask = control_record.buckets.wrapping_sub(1);
     let mut loader = EbpfLoader::new();
     constants(&mut loader, &control_record.conn_capacity, &mask, &seed);
@@ -113,6 +112,12 @@ pub(crate) fn upgrade(home: &Home) -> Result<(), Error> {
     attach::replace_filters(home)?;
     home.note(OBJECT_FACT, OBJECT_HASH)?;
     control(home, Command::Start)
+}
+
+/// The secret of the connection hash.
+pub(crate) fn seed(home: &Home) -> Result<u64, Error> {
+    let damaged = || Error::State("the tables in the kernel lack their seed; `rvs teardown` removes them".into());
+    home.fact(SEED_FACT).and_then(|seed| seed.parse().ok()).ok_or_else(damaged)
 }
 
 fn constants<'a>(loader: &mut EbpfLoader<'a>, conns: &'a u32, mask: &'a u32, seed: &'a u64) {

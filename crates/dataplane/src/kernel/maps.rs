@@ -18,7 +18,7 @@ use std::mem::offset_of;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Every map that is pinned.
-pub(crate) const NAMES: [&str; 32] = [
+pub(crate) const NAMES: [&str; 35] = [
     "CONTROL",
     "SERVICE_INDEX",
     "SERVICES",
@@ -51,6 +51,9 @@ pub(crate) const NAMES: [&str; 32] = [
     "HOPS",
     "XDP_PORTS",
     "TIMERS",
+    "TRACE",
+    "TRACER",
+    "EVENTS",
 ];
 
 /// The maps of one director.
@@ -76,7 +79,8 @@ pub(crate) struct Maps {
     engine_data: Map,
 }
 
-fn open(home: &Home, name: &str, key: usize, value: usize) -> Result<Map, Error> {
+/// Opens a pinned map whose keys and values must be of these sizes.
+pub(crate) fn open(home: &Home, name: &str, key: usize, value: usize) -> Result<Map, Error> {
     let map = Map::new(home.need(name)?).map_err(|error| failed(format!("opening the map {name}"), error))?;
     let info = map.info();
     if (info.key_size as usize, info.value_size as usize) != (key, value) {
@@ -88,7 +92,8 @@ fn open(home: &Home, name: &str, key: usize, value: usize) -> Result<Map, Error>
     Ok(map)
 }
 
-fn array<T>(home: &Home, name: &str) -> Result<Map, Error> {
+/// Opens a pinned map of indexes whose values must be of the size of `T`.
+pub(crate) fn array<T>(home: &Home, name: &str) -> Result<Map, Error> {
     open(home, name, size_of::<u32>(), size_of::<T>())
 }
 
@@ -275,7 +280,9 @@ pub(crate) fn memory(home: &Home) -> Result<u64, Error> {
         if map.info().flags & F_NO_PREALLOC != 0 {
             return Ok(sum);
         }
-        Ok(sum + u64::from(map.info().max_entries) * (map.value_bytes() as u64).next_multiple_of(8))
+        // A ring buffer's entries are bytes.
+        let entry = (map.value_bytes() as u64).next_multiple_of(8).max(1);
+        Ok(sum + u64::from(map.info().max_entries) * entry)
     })
 }
 

@@ -10,6 +10,7 @@ mod change;
 mod connections;
 pub mod decap;
 mod detour;
+pub mod explain;
 mod features;
 mod home;
 mod links;
@@ -28,6 +29,7 @@ mod settings;
 mod status;
 mod sys;
 mod totals;
+pub mod trace;
 mod update;
 pub mod watch;
 
@@ -263,6 +265,22 @@ impl Director {
         change(&mut settings)?;
         settings::change(&mut self.maps, &settings)?;
         Ok(load::control(&self.home, load::Command::Defend)?)
+    }
+
+    /// What would become of a packet now, and why. Changes nothing.
+    ///
+    /// # Errors
+    /// A packet that cannot be, or tables that cannot be read.
+    pub fn explain(&self, query: &explain::Query) -> Result<explain::Explanation, Error> {
+        explain::explain(self, query)
+    }
+
+    /// Tells of packets that fit `filter`, of one in `sample` of them on each CPU, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// Somebody else is being told, or the maps cannot be opened.
+    pub fn trace(&self, filter: &trace::Filter, sample: u32) -> Result<trace::Tracing, Error> {
+        trace::Tracing::begin(self, filter, sample)
     }
 
     /// Runs a program on `packet` (from the Ethernet header on) `repeat` times, without sending anything. The packet comes in

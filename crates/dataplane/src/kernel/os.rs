@@ -61,9 +61,11 @@ pub(crate) fn driver_name(socket: BorrowedFd<'_>, interface: &str) -> io::Result
     Ok(String::from_utf8_lossy(&info.driver[..end]).into_owned())
 }
 
-/// The monotonic clocks that records are stamped with.
+/// The clocks that records are stamped with.
 #[derive(Clone, Copy)]
 pub(crate) enum Clock {
+    /// `CLOCK_MONOTONIC`: what traced packets are stamped with.
+    Monotonic = libc::CLOCK_MONOTONIC as isize,
     /// `CLOCK_MONOTONIC_COARSE`: what connections expire by.
     MonotonicCoarse = libc::CLOCK_MONOTONIC_COARSE as isize,
     /// `CLOCK_BOOTTIME`: what the trash is stamped with.
@@ -76,4 +78,16 @@ pub(crate) fn now(clock: Clock) -> u64 {
     // SAFETY: `time` is writable. The call cannot fail for these clocks.
     unsafe { libc::clock_gettime(clock as libc::clockid_t, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Hour, minute and second of a second since 1970, in the local time zone.
+pub(crate) fn local_time(second: u64) -> [u32; 3] {
+    let time = second as libc::time_t;
+    // SAFETY: plain integers and a pointer that is not looked at, for which zero is a value.
+    let mut parts: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both structures outlive the call.
+    if unsafe { libc::localtime_r(&raw const time, &raw mut parts) }.is_null() {
+        return [(second / 3600 % 24) as u32, (second / 60 % 60) as u32, (second % 60) as u32];
+    }
+    [parts.tm_hour, parts.tm_min, parts.tm_sec].map(|part| part as u32)
 }

@@ -47,6 +47,11 @@ impl Router {
         self.look_up(addr, family).map(|route| route.way).unwrap_or_default()
     }
 
+    /// The way to `addr` and whether that is this host itself; `None` when there is no route.
+    pub(crate) fn route(&self, addr: Addr, family: Family) -> Option<(bool, Way)> {
+        self.look_up(addr, family).map(|route| (route.kind == RTN_LOCAL, route.way))
+    }
+
     /// `None`: the kernel has no route, or will not tell.
     fn look_up(&self, addr: Addr, family: Family) -> Option<Route> {
         let key = (addr, family.raw());

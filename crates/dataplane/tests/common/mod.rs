@@ -98,3 +98,31 @@ pub(crate) fn ip_batch(lines: &str) {
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success(), "ip -batch");
 }
+
+/// An interface `v0` of a director between clients (10.0.1.100 to 10.0.1.250, fd00:1::1:64 and so on) and real servers
+/// (10.0.2.11 to 10.0.2.13, fd00:2::11 to fd00:2::13), all of whom are known on the link.
+pub(crate) fn streets() {
+    // Without IPv6 at the other end nothing comes in on the link but what the tests send.
+    ip("link add v0 address 02:00:00:00:01:01 type veth peer name v1");
+    std::fs::write("/proc/sys/net/ipv6/conf/v1/disable_ipv6", "1").unwrap();
+    std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1").unwrap();
+    ip("link set lo up");
+    ip_batch(
+        "addr add 10.0.2.1/24 dev v0\naddr add 10.0.1.1/24 dev v0\naddr add fd00:2::1/64 dev v0 nodad\n\
+         addr add fd00:1::1/64 dev v0 nodad\nlink set v0 up\nlink set v1 up\n",
+    );
+    std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+    let clients = (100..=250).flat_map(|n| [format!("10.0.1.{n}"), format!("fd00:1::1:{n:x}")]);
+    let servers = (1..=3).flat_map(|n| [format!("10.0.2.1{n}"), format!("fd00:2::1{n}")]);
+    let neighbours = clients.chain(servers);
+    let lines: Vec<_> =
+        neighbours.map(|ip| format!("neigh add {ip} lladdr 02:00:00:00:09:09 dev v0 nud permanent\n")).collect();
+    ip_batch(&lines.concat());
+}
+
+/// A frame as the loopback device would take it for its own: test runs come in through it.
+pub(crate) fn to_loopback(frame: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    frame[..6].fill(0);
+    frame
+}

@@ -27,6 +27,7 @@ mod spread;
 mod status;
 mod sysctl;
 mod unit;
+mod why;
 
 use lab::topology::VIP;
 use std::net::SocketAddrV4;
