@@ -78,11 +78,14 @@ impl Inner {
         }
     }
 
-    /// Of an IPv6 packet. It travels in IPv4 without DF, as with the kernel.
+    /// Of an IPv6 packet. What routers must not cut they must not cut inside IPv4 either, so that the director learns what
+    /// fits (RFC 4213, section 3.2.2); only what any link of IPv6 carries is left to fragments if need be. (The kernel never
+    /// sets DF here: real servers then get fragments of tunnels.)
     #[inline(always)]
     pub const fn of_v6(ip: &Ipv6) -> Self {
         let len = (ipv6::LEN as u16).wrapping_add(ip.payload_len.host());
-        Self { tos: ip.class(), ttl: ip.hop_limit, dont_fragment: false, len, salt: len ^ ip.dst.last().raw() as u16 }
+        let salt = len ^ ip.dst.last().raw() as u16;
+        Self { tos: ip.class(), ttl: ip.hop_limit, dont_fragment: len > ipv6::MIN_MTU, len, salt }
     }
 
     /// Type of service outside: congestion marks as RFC 3168, section 9.1.1, full functionality.
