@@ -311,6 +311,25 @@ mod tests {
         assert_eq!((gre.growth(), gre.without_checksum().growth()), (28, 24));
     }
 
+    /// RFC 4213, section 3.2.2: what every link of IPv6 carries may be cut inside IPv4, anything longer must not.
+    #[test]
+    fn ipv6_longer_than_the_least_mtu_is_not_cut_inside_ipv4() {
+        let (source, server) = ends();
+        let sixin4 = Tunnel { inside: 10, kind: Kind::Ipip as u8, ..GUE };
+        for (len, frag) in [(1280, Be16::ZERO), (1281, ipv4::DF)] {
+            let ip = Ipv6 {
+                version_class_flow: Ipv6::first_word(0),
+                payload_len: Be16::new(len - ipv6::LEN as u16),
+                next: proto::UDP,
+                hop_limit: 63,
+                src: source,
+                dst: server,
+            };
+            let outer = sixin4.header4(&Inner::of_v6(&ip), source, server);
+            assert_eq!((outer.frag, outer.total_len.host(), outer.proto), (frag, len + 20, proto::IPV6));
+        }
+    }
+
     #[test]
     fn growth_by_kind_and_family() {
         let growth = |kind: Kind, outside| Tunnel { kind: kind as u8, outside, flags: 0, ..GUE }.growth();
