@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Programs, the Debian packages they come in, and what for.
-const PROGRAMS: [(&str, &str, &str); 27] = [
+const PROGRAMS: [(&str, &str, &str); 30] = [
     ("nginx", "nginx-light", "real servers"),
     ("curl", "curl", "clients"),
     ("nc", "netcat-openbsd", "clients and servers"),
@@ -20,7 +20,10 @@ const PROGRAMS: [(&str, &str, &str); 27] = [
     ("ip", "iproute2", "network namespaces"),
     ("ethtool", "ethtool", "offloads of virtual devices"),
     ("tcpdump", "tcpdump", "captures"),
-    ("nft", "nftables", "comparison"),
+    ("nft", "nftables", "comparison, firewall marks"),
+    ("iptables", "iptables", "firewall marks"),
+    ("ip6tables", "iptables", "firewall marks"),
+    ("sysctl", "procps", "settings before and after"),
     ("conntrack", "conntrack", "comparison"),
     ("vsftpd", "vsftpd", "FTP servers"),
     ("bpftool", "bpftool", "what the kernel has loaded"),

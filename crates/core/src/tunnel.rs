@@ -78,11 +78,14 @@ impl Inner {
         }
     }
 
-    /// Of an IPv6 packet. It travels in IPv4 without DF, as with the kernel.
+    /// Of an IPv6 packet. What routers must not cut they must not cut inside IPv4 either, so that the director learns what
+    /// fits (RFC 4213, section 3.2.2); only what any link of IPv6 carries is left to fragments if need be. (The kernel never
+    /// sets DF here: real servers then get fragments of tunnels.)
     #[inline(always)]
     pub const fn of_v6(ip: &Ipv6) -> Self {
         let len = (ipv6::LEN as u16).wrapping_add(ip.payload_len.host());
-        Self { tos: ip.class(), ttl: ip.hop_limit, dont_fragment: false, len, salt: len ^ ip.dst.last().raw() as u16 }
+        let salt = len ^ ip.dst.last().raw() as u16;
+        Self { tos: ip.class(), ttl: ip.hop_limit, dont_fragment: len > ipv6::MIN_MTU, len, salt }
     }
 
     /// Type of service outside: congestion marks as RFC 3168, section 9.1.1, full functionality.
@@ -306,6 +309,25 @@ mod tests {
         packet.extend(&inner);
         assert_eq!(checksum(&packet).raw(), 0);
         assert_eq!((gre.growth(), gre.without_checksum().growth()), (28, 24));
+    }
+
+    /// RFC 4213, section 3.2.2: what every link of IPv6 carries may be cut inside IPv4, anything longer must not.
+    #[test]
+    fn ipv6_longer_than_the_least_mtu_is_not_cut_inside_ipv4() {
+        let (source, server) = ends();
+        let sixin4 = Tunnel { inside: 10, kind: Kind::Ipip as u8, ..GUE };
+        for (len, frag) in [(1280, Be16::ZERO), (1281, ipv4::DF)] {
+            let ip = Ipv6 {
+                version_class_flow: Ipv6::first_word(0),
+                payload_len: Be16::new(len - ipv6::LEN as u16),
+                next: proto::UDP,
+                hop_limit: 63,
+                src: source,
+                dst: server,
+            };
+            let outer = sixin4.header4(&Inner::of_v6(&ip), source, server);
+            assert_eq!((outer.frag, outer.total_len.host(), outer.proto), (frag, len + 20, proto::IPV6));
+        }
     }
 
     #[test]

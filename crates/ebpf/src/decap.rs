@@ -4,20 +4,22 @@
 use crate::access::Skb;
 use crate::maps::gue_port;
 use aya_ebpf::bindings::{
-    BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV6, BPF_F_ADJ_ROOM_FIXED_GSO, TC_ACT_SHOT, TC_ACT_UNSPEC,
-    bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
+    BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV6, BPF_F_ADJ_ROOM_FIXED_GSO,
+    BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NOT_FWDED, TC_ACT_SHOT, TC_ACT_UNSPEC,
+    bpf_adj_room_mode::BPF_ADJ_ROOM_MAC, bpf_fib_lookup,
 };
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
+use core::mem::{size_of, zeroed};
 use rvs_core::flow::L3;
 use rvs_core::packet::{Packet, PacketMut};
-use rvs_wire::Be16;
 use rvs_wire::eth::{self, Eth};
 use rvs_wire::ipv4::{self, Ipv4, proto};
 use rvs_wire::ipv6::{self, Ipv6};
 use rvs_wire::tunnel::{Gre, GreSum, Gue};
 use rvs_wire::udp::Udp;
+use rvs_wire::{Be16, Family};
 
 /// A tunnel around a packet.
 #[derive(Clone, Copy)]
@@ -38,7 +40,35 @@ pub fn rvs_decap(ctx: TcContext) -> i32 {
     }
     let Some(frame) = skb.read::<Eth>(0) else { return TC_ACT_UNSPEC };
     let Some(wrapped) = look(skb, frame.ethertype) else { return TC_ACT_UNSPEC };
+    if !ends_here(skb, frame.ethertype) {
+        return TC_ACT_UNSPEC;
+    }
     if unwrap(skb, frame, wrapped).is_some() { TC_ACT_UNSPEC } else { TC_ACT_SHOT }
+}
+
+/// Whether the tunnel ends at this host: a router passes those of others on. (A host that doesn't forward has no use for what is
+/// not its own, and the kernel doesn't look it up.)
+#[inline(always)]
+fn ends_here(skb: Skb, outside: Be16) -> bool {
+    // SAFETY: plain data, for which zero is a value.
+    let mut fib: bpf_fib_lookup = unsafe { zeroed() };
+    if outside == eth::IPV4 {
+        let Some(outer) = skb.read::<Ipv4>(L3) else { return false };
+        fib.family = Family::V4.raw();
+        fib.__bindgen_anon_3.ipv4_src = outer.src.raw();
+        fib.__bindgen_anon_4.ipv4_dst = outer.dst.raw();
+    } else {
+        let Some(outer) = skb.read::<Ipv6>(L3) else { return false };
+        fib.family = Family::V6.raw();
+        fib.__bindgen_anon_3.ipv6_src = outer.src.words();
+        fib.__bindgen_anon_4.ipv6_dst = outer.dst.words();
+    }
+    // SAFETY: the context is valid, the parameters are ours and of the size given.
+    let result = unsafe {
+        fib.ifindex = (*skb.0).ifindex;
+        helpers::bpf_fib_lookup(skb.0.cast(), &raw mut fib, size_of::<bpf_fib_lookup>() as i32, 0)
+    } as u32;
+    matches!(result, BPF_FIB_LKUP_RET_NOT_FWDED | BPF_FIB_LKUP_RET_FWD_DISABLED)
 }
 
 /// Whether the packet is a tunnel's: whole, with an outer header without options.

@@ -71,6 +71,12 @@ pub(crate) fn find(skb: Skb, plan: &Plan, now: u64) -> Option<(&'static Hop, Way
 
 /// [`Hop::resolved`]: the MAC addresses are good.
 const RESOLVED: u8 = 1;
+/// Whether nobody knows the neighbour's MAC address yet, so that packets wait for it.
+#[inline(always)]
+pub(crate) fn is_unresolved(hop: &Hop) -> bool {
+    hop.resolved == 0
+}
+
 /// [`Hop::resolved`]: the next hop is this host.
 const LOCAL: u8 = 2;
 

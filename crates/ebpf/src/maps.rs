@@ -81,8 +81,8 @@ pub(crate) struct Held {
     pub(crate) expires: u64,
     /// Length of the frame.
     pub(crate) len: u32,
-    /// Zero.
-    pub(crate) pad: u32,
+    /// The interface that it came in through.
+    pub(crate) ifindex: u32,
     /// The frame: no longer than jumbo frames are.
     pub(crate) bytes: [u8; HELD_BYTES as usize],
 }

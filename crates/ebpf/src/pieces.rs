@@ -9,7 +9,7 @@ use crate::maps::{FATES, HELD, HELD_BYTES, HELD_COUNT, HELD_SLOTS, Held, LENGTH_
 use aya_ebpf::bindings::BPF_F_INGRESS;
 use aya_ebpf::helpers::generated as helpers;
 use core::arch::asm;
-use rvs_core::abi::{Fate, FlowKey};
+use rvs_core::abi::{Fate, FlowKey, fates};
 use rvs_core::flow::{Flow, L3};
 use rvs_core::fragment;
 use rvs_core::packet::{Packet, PacketMut};
@@ -57,9 +57,10 @@ struct Search {
     slot: u32,
 }
 
-/// Holds a fragment.
+/// Holds a fragment. As a `copy`: the fragment goes on to the host, but its first one may still come to the detour for marks,
+/// which alone sees what the host's rules make of it.
 #[inline(always)]
-pub(crate) fn hold(skb: Skb, flow: &Flow, now: u64) -> Hold {
+pub(crate) fn hold(skb: Skb, flow: &Flow, now: u64, copy: bool) -> Hold {
     let mut search = Search { now, slot: HELD_SLOTS };
     repeat(HELD_SLOTS, find_room, &mut search);
     let Some(held) = HELD.get_ptr_mut(search.slot) else { return Hold::Lost };
@@ -75,7 +76,8 @@ pub(crate) fn hold(skb: Skb, flow: &Flow, now: u64) -> Hold {
     set_state(held, FULL);
     add_held(1);
     // The first fragment may have looked for this one between the look at its fate and now.
-    if fate(&key).is_some() && take(held, &key) { Hold::Known } else { Hold::Done }
+    let decided = fate(&key).is_some_and(|fate| !copy || fate.kind == fates::FORWARDED);
+    if decided && take(held, &key) { Hold::Known } else { Hold::Done }
 }
 
 /// A step of the search for a slot: takes the first that is free, or whose frame waited for too long.
@@ -114,6 +116,8 @@ fn store(skb: Skb, held: &mut Held) -> Option<()> {
     // SAFETY: the kernel hands a valid context to the program.
     let len = bounded::<HELD_BYTES>(unsafe { (*skb.0).len })?;
     held.len = len as u32;
+    // SAFETY: as above.
+    held.ifindex = unsafe { (*skb.0).ifindex };
     // SAFETY: the context is valid, the buffer at least as long as checked.
     let loaded = unsafe { helpers::bpf_skb_load_bytes(skb.0.cast(), 0, held.bytes.as_mut_ptr().cast(), len as u32) };
     (loaded == 0).then_some(())
@@ -157,7 +161,7 @@ extern "C" fn let_go(index: u32, work: *mut Release) -> i64 {
             if helpers::bpf_skb_change_tail(work.skb.0, len as u32, 0) == 0
                 && helpers::bpf_skb_store_bytes(work.skb.0, 0, held.bytes.as_ptr().cast(), len as u32, 0) == 0
             {
-                once_more(work.skb);
+                once_more(work.skb, held.ifindex);
             }
         }
     }
@@ -165,11 +169,11 @@ extern "C" fn let_go(index: u32, work: *mut Release) -> i64 {
     0
 }
 
-/// Sends a copy of the packet through its interface's ingress.
+/// Sends a copy of the packet through an interface's ingress.
 #[inline(always)]
-fn once_more(skb: Skb) {
+fn once_more(skb: Skb, ifindex: u32) {
     // SAFETY: the context is valid.
-    unsafe { helpers::bpf_clone_redirect(skb.0, (*skb.0).ifindex, BPF_F_INGRESS as u64) };
+    unsafe { helpers::bpf_clone_redirect(skb.0, ifindex, BPF_F_INGRESS as u64) };
 }
 
 /// Copies the packet to memory of ours; its length.
@@ -255,7 +259,8 @@ extern "C" fn send_piece(index: u32, work: *mut Cut) -> i64 {
     if packet.write(L3, piece_header(work.ip, offset, len, is_last)).is_none() {
         return 1;
     }
-    once_more(work.skb);
+    // SAFETY: the context is valid.
+    once_more(work.skb, unsafe { (*work.skb.0).ifindex });
     work.failed = 0;
     is_last as i64
 }

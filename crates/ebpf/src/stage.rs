@@ -612,21 +612,27 @@ pub(crate) fn first_piece(skb: Skb, flow: &Flow, plan: &Plan, number: u32, now: 
     (stage_first_piece(skb.0, flow, plan, number, now) != 0).then_some(())
 }
 
-/// Holds a fragment that came before the first one.
+/// Holds a fragment, or a copy of it.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn stage_hold(skb: *mut __sk_buff, flow: *const Flow, now: u64) -> u32 {
-    if flow.is_null() {
+extern "C" fn stage_hold(skb: *mut __sk_buff, flow: *const Flow, now: u64, copy: u32) -> u32 {
+    if flow.is_null() || (copy != 0 && !service::has_marks(&TcMaps::at(now))) {
         return Hold::Lost as u32;
     }
     // SAFETY: not null, and the verifier knows its size from the type.
-    pieces::hold(Skb(skb), unsafe { &*flow }, now) as u32
+    pieces::hold(Skb(skb), unsafe { &*flow }, now, copy != 0) as u32
 }
 
 /// Holds a fragment that came before the first one.
 #[inline(always)]
 pub(crate) fn hold(skb: Skb, flow: &Flow, now: u64) -> Hold {
-    Hold::from_raw(stage_hold(skb.0, flow, now))
+    Hold::from_raw(stage_hold(skb.0, flow, now, 0))
+}
+
+/// Holds a copy of a fragment that goes on to the host, if there are services by mark.
+#[inline(always)]
+pub(crate) fn hold_copy(skb: Skb, flow: &Flow, now: u64) -> Hold {
+    Hold::from_raw(stage_hold(skb.0, flow, now, 1))
 }
 
 /// Cuts a packet into fragments; 0 when it can't be.

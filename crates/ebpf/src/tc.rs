@@ -93,6 +93,14 @@ pub fn rvs_mark(ctx: TcContext) -> i32 {
         stage::engine(skb, flow);
         number = stage::decide_tc(skb, flow, plan, now);
     }
+    if flow.piece == piece::LATER {
+        // The first hook holds a copy, which follows the first fragment.
+        return TC_ACT_SHOT as i32;
+    }
+    if flow.piece == piece::FIRST && stage::first_piece(skb, flow, plan, number, now).is_none() {
+        verdict::count(Reason::FragmentLost);
+        return TC_ACT_SHOT as i32;
+    }
     if Reason::is_forwarded(number) {
         return forward(skb, flow, plan, number, now);
     }
@@ -150,6 +158,7 @@ fn settle(skb: Skb, flow: &mut Flow, number: u32, look: u32, now: u64) -> u32 {
     const MALFORMED: u32 = Reason::Malformed as u32;
     const DEFERRED: u32 = Reason::Deferred as u32;
     const HELD: u32 = Reason::FragmentHeld as u32;
+    const PASSED: u32 = Reason::Fragment as u32;
     match number {
         // Perhaps the headers were only not in the part of the packet that can be reached directly; now they are.
         MALFORMED if look == 0 && pull(skb) => AGAIN,
@@ -163,6 +172,8 @@ fn settle(skb: Skb, flow: &mut Flow, number: u32, look: u32, now: u64) -> u32 {
             Hold::Lost => Reason::FragmentLost as u32,
             Hold::Known => AGAIN,
         },
+        // The detour for marks may have just shown where the first fragment goes.
+        PASSED if stage::hold_copy(skb, flow, now) == Hold::Known => AGAIN,
         _ => number,
     }
 }
@@ -207,12 +218,33 @@ fn forward(skb: Skb, flow: &mut Flow, plan: &Plan, number: u32, now: u64) -> i32
     if !plan.fits(frame_len(skb, flow), mtu) {
         return too_big(skb, flow, plan, mtu);
     }
+    if way == Way::Neighbour && hop::is_unresolved(hop) && remembers_way(skb) {
+        // SAFETY: no pointers.
+        return unsafe { helpers::bpf_redirect(hop::LOOPBACK, BPF_F_INGRESS as u64) as i32 };
+    }
     let applied = if plan.is_tunnel() { stage::wrap_tc(skb, flow, plan) } else { stage::apply_tc(skb, flow, plan) };
     if applied.is_none() {
         return verdict::tc(Reason::RewriteFailed);
     }
     verdict::count_number(Worker::Tc, number);
     leave(skb, hop, way)
+}
+
+/// Whether a packet of a sender on this host still holds the way to itself that the host chose. A packet that waits for a
+/// neighbour would take that way when the neighbour answers, with the loopback's addresses in its frame. Another round
+/// through the loopback makes it forget; `tc_index` tells that it had one.
+#[inline(always)]
+fn remembers_way(skb: Skb) -> bool {
+    const FORGOT: u32 = 0x5256;
+    // SAFETY: the kernel hands a valid context to the program.
+    unsafe {
+        if (*skb.0).ifindex != hop::LOOPBACK {
+            return false;
+        }
+        let remembers = (*skb.0).tc_index != FORGOT;
+        (*skb.0).tc_index = if remembers { FORGOT } else { 0 };
+        remembers
+    }
 }
 
 /// Puts the frame header on and lets the packet out.

@@ -1,5 +1,6 @@
 //! Captures by a real tcpdump, read back and taken apart.
 
+use crate::any::Packet;
 use crate::lab::Lab;
 use crate::netns::Netns;
 use crate::packet::Frame;
@@ -15,7 +16,7 @@ use std::time::Duration;
 /// How long packets may take to appear in a capture.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A capture that runs. Only IPv4 frames count.
+/// A capture that runs. Its frames are those of IPv4, its packets those of both families.
 #[derive(Debug)]
 pub struct Capture {
     tcpdump: Running,
@@ -55,28 +56,46 @@ impl Capture {
         self.end()
     }
 
+    /// The same for packets of both families.
+    pub fn until_packets(self, count: usize, wanted: impl Fn(&Packet) -> bool) -> Result<Vec<Packet>> {
+        eventually(PATIENCE, || {
+            let packets = self.packets()?;
+            let found = packets.iter().filter(|packet| wanted(packet)).count();
+            ensure!(found >= count, "{found} of {count} packets in the capture, which holds {packets:#?}");
+            Ok(())
+        })?;
+        let Self { tcpdump, file } = self;
+        tcpdump.stop(Signal::SIGTERM)?;
+        read(&file, Packet::parse)
+    }
+
     /// Ends the capture and returns its frames.
     pub fn end(self) -> Result<Vec<Frame>> {
         let Self { tcpdump, file } = self;
         tcpdump.stop(Signal::SIGTERM)?;
-        read(&file)
+        read(&file, Frame::parse)
     }
 
     /// The frames so far.
     pub fn frames(&self) -> Result<Vec<Frame>> {
-        read(&self.file)
+        read(&self.file, Frame::parse)
+    }
+
+    /// The packets so far.
+    pub fn packets(&self) -> Result<Vec<Packet>> {
+        read(&self.file, Packet::parse)
     }
 }
 
 /// Reads a capture file as this host's tcpdump writes it; a frame cut off at its end is left out.
-fn read(file: &PathBuf) -> Result<Vec<Frame>> {
+fn read<T>(file: &PathBuf, parse: impl Fn(&[u8]) -> Option<T>) -> Result<Vec<T>> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut rest = bytes.get(24..).unwrap_or_default();
     let mut frames = Vec::new();
     while let Some((head, tail)) = rest.split_at_checked(16) {
         let length = u32::from_ne_bytes([head[8], head[9], head[10], head[11]]);
         let Some((frame, next)) = tail.split_at_checked(usize::try_from(length)?) else { break };
-        frames.extend(Frame::parse(frame));
+        frames.extend(parse(frame));
         rest = next;
     }
     Ok(frames)

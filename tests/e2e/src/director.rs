@@ -2,10 +2,11 @@
 
 use crate::lab::Lab;
 use crate::process::{NsCommand, Outcome};
+use crate::topology::Family;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Environment variable that names the directory of the tools under test.
@@ -25,7 +26,7 @@ pub fn tool(name: &str) -> Result<PathBuf> {
 /// A virtual service as `ipvsadm -Ln` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// `TCP`, `UDP` or `FWM`.
+    /// `TCP`, `UDP`, `SCTP` or `FWM`.
     pub proto: String,
     /// Address and port.
     pub at: String,
@@ -114,11 +115,19 @@ impl Lab {
     }
 
     /// Adds a service with these options (`-t`: TCP) and one destination for each real server, rs1 first, weight by weight.
-    pub fn serve(&self, proto: &str, at: SocketAddrV4, options: &str, port: u16, weights: &[u32]) -> Result<()> {
+    pub fn serve(
+        &self,
+        proto: &str,
+        at: impl Into<SocketAddr>,
+        options: &str,
+        port: u16,
+        weights: &[u32],
+    ) -> Result<()> {
+        let at = at.into();
         let mut lines = format!("-A {proto} {at} {options}\n");
         for (n, weight) in self.numbers().zip(weights) {
-            let server = crate::topology::server(n);
-            lines += &format!("-a {proto} {at} -r {server}:{port} {} -w {weight}\n", self.method().flag());
+            let server = SocketAddr::new(Family::of(at.ip()).server(n), port);
+            lines += &format!("-a {proto} {at} -r {server} {} -w {weight}\n", self.method().flag());
         }
         self.restore(&lines).map(drop)
     }
@@ -157,7 +166,7 @@ fn parse_table(text: &str) -> Result<Vec<Service>> {
                 };
                 services.last_mut().context("a destination before any service")?.dests.push(dest);
             }
-            [proto @ ("TCP" | "UDP" | "FWM"), at, sched, flags @ ..] => services.push(Service {
+            [proto @ ("TCP" | "UDP" | "SCTP" | "FWM"), at, sched, flags @ ..] => services.push(Service {
                 proto: (*proto).to_owned(),
                 at: (*at).to_owned(),
                 sched: (*sched).to_owned(),

@@ -1,11 +1,13 @@
 //! A real server of ours, as threads whose sockets live in the server's namespace. On TCP it says its name and then echoes
-//! what it gets; on UDP it answers each datagram with its name.
+//! what it gets; on UDP it answers each datagram with its name, and what is longer than a greeting with the same data behind it.
 
 use crate::netns::Netns;
+use crate::topology::Family;
 use anyhow::{Context as _, Result};
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::sys::socket::{MsgFlags, Shutdown, SockaddrStorage, recvfrom, sendto, shutdown};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +18,10 @@ use std::time::Duration;
 pub const PORT: u16 = 7;
 /// Another one, for port mapping.
 pub const OTHER_PORT: u16 = 7007;
+/// Datagrams of up to so many bytes are answered with the name only.
+pub const SHORT: usize = 64;
+/// The largest datagram whose answer is a datagram, too.
+const LONGEST: usize = 65_000;
 
 /// How often a connection without traffic looks whether the server still exists.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -30,15 +36,17 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// Starts it in a namespace on both ports of each of these addresses.
-    pub fn start(ns: &Netns, name: &str, addresses: &[Ipv4Addr]) -> Result<Self> {
+    /// Starts it in a namespace on both ports: TCP on all addresses, UDP on each of these.
+    pub fn start(ns: &Netns, name: &str, addresses: &[IpAddr]) -> Result<Self> {
         let sockets = ns.enter(|| -> std::io::Result<_> {
             let (mut tcp, mut udp) = (Vec::new(), Vec::new());
             for port in [PORT, OTHER_PORT] {
-                tcp.push(TcpListener::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))?);
+                for family in Family::ALL {
+                    tcp.push(listener(SocketAddr::new(family.unspecified(), port))?);
+                }
                 // One socket for each address: an answer must come from the address that was asked.
                 for address in addresses {
-                    udp.push(UdpSocket::bind(SocketAddrV4::new(*address, port))?);
+                    udp.push(UdpSocket::bind(SocketAddr::new(*address, port))?);
                 }
             }
             Ok((tcp, udp))
@@ -73,6 +81,18 @@ impl Drop for Echo {
     }
 }
 
+/// Listens on one family only.
+fn listener(at: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if at.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&at.into())?;
+    socket.listen(1024)?;
+    Ok(socket.into())
+}
+
 fn accept(listener: &TcpListener, greeting: &Arc<str>, stopping: &Arc<AtomicBool>) {
     while let Ok((stream, _)) = listener.accept() {
         let (greeting, stopping) = (greeting.clone(), stopping.clone());
@@ -100,11 +120,15 @@ fn serve(mut stream: TcpStream, greeting: &str, stopping: &AtomicBool) {
 }
 
 fn answer(socket: &UdpSocket, greeting: &str, stopping: &AtomicBool) {
-    let mut buffer = [0; 2048];
+    let mut buffer = vec![0; LONGEST];
     while !stopping.load(Ordering::Relaxed) {
-        // An error is an ICMP message about an earlier answer; it concerns nobody here.
-        if let Ok((_, peer)) = socket.recv_from(&mut buffer) {
-            let _ = socket.send_to(greeting.as_bytes(), peer);
+        // An error is an ICMP message about an earlier answer; it concerns nobody here. A socket that was shut down receives
+        // from nobody, which the standard library does not expect.
+        let Ok((length, Some(peer))) = recvfrom::<SockaddrStorage>(socket.as_raw_fd(), &mut buffer) else { continue };
+        let mut reply = greeting.as_bytes().to_vec();
+        if length > SHORT {
+            reply.extend(&buffer[..length]);
         }
+        let _ = sendto(socket.as_raw_fd(), &reply, &peer, MsgFlags::empty());
     }
 }

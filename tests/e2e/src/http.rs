@@ -63,6 +63,7 @@ http {{
   uwsgi_temp_path {own}/uwsgi; scgi_temp_path {own}/scgi;
   server {{
     listen {PORT} backlog=4096; listen {OTHER_PORT} backlog=4096;
+    listen [::]:{PORT} backlog=4096; listen [::]:{OTHER_PORT} backlog=4096;
     location / {{ default_type text/plain; return 200 \"{name}\\n\"; }}
     location /files/ {{ alias {files}/; }}
     location /slow/ {{ alias {files}/; limit_rate 4m; }}

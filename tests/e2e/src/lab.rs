@@ -5,12 +5,12 @@ use crate::echo::Echo;
 use crate::http::Http;
 use crate::netns::Netns;
 use crate::plan;
-use crate::topology::{Method, Topology, VIP, server};
+use crate::topology::{Family, Method, Topology};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
@@ -72,6 +72,9 @@ impl Lab {
             let ns = Netns::named(name.as_str());
             ns.sysctl("ipv4/conf/all/rp_filter", "0")?;
             ns.sysctl("ipv4/conf/default/rp_filter", "0")?;
+            // Addresses serve at once, and no host looks for routers that advertise themselves.
+            ns.sysctl("ipv6/conf/default/accept_dad", "0")?;
+            ns.sysctl("ipv6/conf/default/router_solicitations", "0")?;
         }
         self.role("sw").ip_batch(&plan::switch(&self.topology, |role| format!("{}-{role}", self.prefix)))?;
         self.client().ip_batch(&plan::client(&self.topology))?;
@@ -79,11 +82,13 @@ impl Lab {
         self.director().ip_batch(&plan::director())?;
         for gateway in [self.router(), self.director()] {
             gateway.sysctl("ipv4/ip_forward", "1")?;
+            gateway.sysctl("ipv6/conf/all/forwarding", "1")?;
             for scope in ["all", "eth0", "eth1"] {
                 gateway.sysctl(&format!("ipv4/conf/{scope}/send_redirects"), "0")?;
             }
             // Tests provoke more ICMP errors in a second than the kernel would send.
             gateway.sysctl("ipv4/icmp_ratelimit", "0")?;
+            gateway.sysctl("ipv6/icmp/ratelimit", "0")?;
         }
         for n in self.numbers() {
             self.build_server(n)?;
@@ -122,8 +127,9 @@ impl Lab {
 
     fn start_servers(&mut self) -> Result<()> {
         for n in self.numbers() {
-            let vip = plan::holds_vip(&self.topology).then_some(VIP);
-            let addresses: Vec<Ipv4Addr> = std::iter::once(server(n)).chain(vip).collect();
+            let holds_vip = plan::holds_vip(&self.topology);
+            let of = |family: Family| [Some(family.server(n)), holds_vip.then_some(family.vip())].into_iter().flatten();
+            let addresses: Vec<IpAddr> = Family::ALL.into_iter().flat_map(of).collect();
             self.echo.push(Echo::start(&self.server(n), &format!("rs{n}"), &addresses)?);
         }
         if self.topology.http {
@@ -190,13 +196,16 @@ impl Lab {
 
     /// Fills the neighbour tables, so that a capture that follows holds the packets of interest only.
     pub fn warm(&self) -> Result<()> {
-        for n in self.numbers() {
-            self.ping(&self.director(), server(n))?;
-            self.ping(&self.router(), server(n))?;
+        for family in Family::ALL {
+            for n in self.numbers() {
+                self.ping(&self.director(), family.server(n))?;
+                self.ping(&self.router(), family.server(n))?;
+            }
+            for address in [family.director_front(), family.router_front(), family.vip()] {
+                self.ping(&self.client(), address)?;
+            }
         }
-        self.ping(&self.client(), crate::topology::DIRECTOR_FRONT)?;
-        self.ping(&self.client(), crate::topology::ROUTER_FRONT)?;
-        self.ping(&self.client(), VIP)
+        Ok(())
     }
 
     /// One echo request from a namespace, which must be answered.

@@ -8,11 +8,13 @@
 //!        └── rt 10.0.1.254 rt 10.0.2.254 ───┘
 //! ```
 //!
-//! The virtual address is 10.0.1.10, on the director. The laboratory treats the director as a black box: it uses its
+//! The virtual address is 10.0.1.10, on the director. All of it has IPv6 as well: fd00:1::/64 in front, with fd00:1::10 as
+//! the virtual address, and fd00:2::/64 behind. The laboratory treats the director as a black box: it uses its
 //! command line tools and the packets that come out, none of its code. A [`Lab`] removes all it made when it is dropped, on
 //! panic and on SIGINT or SIGTERM as well; what a killed process left is collected by the next one.
 #![forbid(unsafe_code)]
 
+pub mod any;
 pub mod capture;
 mod cleanup;
 pub mod client;
@@ -32,5 +34,5 @@ pub use cleanup::{is_root, remove_named};
 pub use lab::{Lab, start};
 pub use netns::Netns;
 pub use process::{NsCommand, Outcome, Running};
-pub use topology::{Method, Topology};
+pub use topology::{Family, Method, Topology};
 pub use wait::eventually;

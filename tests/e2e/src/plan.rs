@@ -1,10 +1,11 @@
 //! The commands of iproute2 that make a topology. Text only; running them is the lab's work.
 
 use crate::topology::{
-    CLIENT, CLIENT_MAC, DIRECTOR_BACK, DIRECTOR_BACK_MAC, DIRECTOR_FRONT, DIRECTOR_FRONT_MAC, Method, ROUTER_BACK,
-    ROUTER_BACK_MAC, ROUTER_FRONT, ROUTER_FRONT_MAC, Topology, VIP, mac_text, server, server_mac,
+    CLIENT_MAC, DIRECTOR_BACK_MAC, DIRECTOR_FRONT_MAC, Family, Method, ROUTER_BACK_MAC, ROUTER_FRONT_MAC, Topology,
+    mac_text, server_mac,
 };
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 /// The roles of the namespaces, as their names end.
 pub(crate) fn roles(topology: &Topology) -> Vec<String> {
@@ -39,41 +40,72 @@ pub(crate) fn switch(topology: &Topology, name: impl Fn(&str) -> String) -> Stri
 /// The client: one or more addresses; the servers' network is reached through the router.
 pub(crate) fn client(topology: &Topology) -> String {
     let mut text = up(&["eth0"]);
-    let [a, b, c, d] = CLIENT.octets();
-    for n in 0..topology.clients {
-        let _ = writeln!(text, "addr add {a}.{b}.{c}.{}/24 dev eth0", d + n);
+    for family in Family::ALL {
+        for n in 0..topology.clients {
+            text += &address(family.client_number(n), "eth0");
+        }
+        let _ = writeln!(text, "route add {} via {}", back_network(family), family.router_front());
     }
-    let _ = writeln!(text, "route add 10.0.2.0/24 via {ROUTER_FRONT}");
     text
 }
 
-/// The director, with the virtual address.
+/// The director, with the virtual addresses.
 pub(crate) fn director() -> String {
     let mut text = up(&["eth0", "eth1"]);
-    let _ = writeln!(text, "addr add {DIRECTOR_FRONT}/24 dev eth0");
-    let _ = writeln!(text, "addr add {VIP}/32 dev eth0");
-    let _ = writeln!(text, "addr add {DIRECTOR_BACK}/24 dev eth1");
+    for family in Family::ALL {
+        text += &address(family.director_front(), "eth0");
+        text += &host_address(family.vip(), "eth0");
+        text += &address(family.director_back(), "eth1");
+    }
     text
 }
 
 /// The router.
 pub(crate) fn router() -> String {
     let mut text = up(&["eth0", "eth1"]);
-    let _ = writeln!(text, "addr add {ROUTER_FRONT}/24 dev eth0");
-    let _ = writeln!(text, "addr add {ROUTER_BACK}/24 dev eth1");
+    for family in Family::ALL {
+        text += &address(family.router_front(), "eth0");
+        text += &address(family.router_back(), "eth1");
+    }
     text
 }
 
-/// Real server `n`: its gateway, and whether it holds the virtual address, depend on the method.
+/// Real server `n`: its gateway, and whether it holds the virtual addresses, depend on the method.
 pub(crate) fn real_server(topology: &Topology, n: u8) -> String {
     let mut text = up(&["eth0"]);
-    let _ = writeln!(text, "addr add {}/24 dev eth0", server(n));
-    let gateway = if topology.method == Method::Nat { DIRECTOR_BACK } else { ROUTER_BACK };
-    let _ = writeln!(text, "route add default via {gateway}");
-    if holds_vip(topology) {
-        let _ = writeln!(text, "addr add {VIP}/32 dev lo");
+    for family in Family::ALL {
+        text += &address(family.server(n), "eth0");
+        let gateway = if holds_vip(topology) { family.router_back() } else { family.director_back() };
+        let _ = writeln!(text, "route add default via {gateway}");
+        if holds_vip(topology) {
+            text += &host_address(family.vip(), "lo");
+        }
     }
     text
+}
+
+/// An address of a segment's network.
+fn address(address: IpAddr, interface: &str) -> String {
+    match address {
+        IpAddr::V4(v4) => format!("addr add {v4}/24 dev {interface}\n"),
+        IpAddr::V6(v6) => format!("addr add {v6}/64 dev {interface} nodad\n"),
+    }
+}
+
+/// An address alone.
+fn host_address(address: IpAddr, interface: &str) -> String {
+    match address {
+        IpAddr::V4(v4) => format!("addr add {v4}/32 dev {interface}\n"),
+        IpAddr::V6(v6) => format!("addr add {v6}/128 dev {interface} nodad\n"),
+    }
+}
+
+/// The servers' network.
+const fn back_network(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "10.0.2.0/24",
+        Family::V6 => "fd00:2::/64",
+    }
 }
 
 /// Whether the real servers hold the virtual address themselves.

@@ -1,6 +1,6 @@
 //! What a laboratory looks like: addresses, gateways, where the virtual address lives.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The client.
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 100);
@@ -18,6 +18,87 @@ pub const ROUTER_BACK: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 254);
 /// Address of the real server `n`, counted from 1.
 pub const fn server(n: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 2, 10 + n)
+}
+
+/// An address family. Every host has an address of each, which end in the same number but for the virtual address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The family of an address.
+    pub const fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
+    /// The virtual address: 10.0.1.10 or fd00:1::10.
+    pub const fn vip(self) -> IpAddr {
+        self.pick(VIP, Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 0x10))
+    }
+
+    /// The client.
+    pub const fn client(self) -> IpAddr {
+        self.client_number(0)
+    }
+
+    /// The client's address with this number, counted from 0.
+    pub const fn client_number(self, number: u8) -> IpAddr {
+        let [a, b, c, d] = CLIENT.octets();
+        self.pick(Ipv4Addr::new(a, b, c, d + number), host6(1, d + number))
+    }
+
+    /// The real server `n`, counted from 1.
+    pub const fn server(self, n: u8) -> IpAddr {
+        self.pick(server(n), host6(2, 10 + n))
+    }
+
+    /// The director on the clients' side.
+    pub const fn director_front(self) -> IpAddr {
+        self.pick(DIRECTOR_FRONT, host6(1, 1))
+    }
+
+    /// The director on the servers' side.
+    pub const fn director_back(self) -> IpAddr {
+        self.pick(DIRECTOR_BACK, host6(2, 1))
+    }
+
+    /// The router on the clients' side.
+    pub const fn router_front(self) -> IpAddr {
+        self.pick(ROUTER_FRONT, host6(1, 254))
+    }
+
+    /// The router on the servers' side.
+    pub const fn router_back(self) -> IpAddr {
+        self.pick(ROUTER_BACK, host6(2, 254))
+    }
+
+    /// No address in particular.
+    pub const fn unspecified(self) -> IpAddr {
+        self.pick(Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED)
+    }
+
+    /// The address of this host itself.
+    pub const fn localhost(self) -> IpAddr {
+        self.pick(Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST)
+    }
+
+    const fn pick(self, v4: Ipv4Addr, v6: Ipv6Addr) -> IpAddr {
+        match self {
+            Self::V4 => IpAddr::V4(v4),
+            Self::V6 => IpAddr::V6(v6),
+        }
+    }
+}
+
+const fn host6(segment: u16, host: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd00, segment, 0, 0, 0, 0, 0, host as u16)
 }
 
 /// A link layer address.

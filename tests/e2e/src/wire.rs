@@ -1,5 +1,6 @@
 //! A hand on a cable: frames of our own making sent from an interface, past the stack of its namespace.
 
+use crate::any::Packet;
 use crate::lab::Lab;
 use crate::netns::Netns;
 use crate::packet::{Frame, Ipv4};
@@ -32,8 +33,12 @@ impl Wire {
 
     /// Sends a frame.
     pub fn send(&self, frame: &Frame) -> Result<()> {
-        let bytes = frame.bytes();
-        let sent = send(self.socket.as_raw_fd(), &bytes, MsgFlags::empty())?;
+        self.send_bytes(&frame.bytes())
+    }
+
+    /// Sends a frame that is given as bytes.
+    pub fn send_bytes(&self, bytes: &[u8]) -> Result<()> {
+        let sent = send(self.socket.as_raw_fd(), bytes, MsgFlags::empty())?;
         ensure!(sent == bytes.len(), "{sent} of {} bytes sent", bytes.len());
         Ok(())
     }
@@ -48,5 +53,17 @@ impl Lab {
     /// Sends a packet from the interface of real server `n` to the director.
     pub fn inject_from_server(&self, n: u8, ip: Ipv4) -> Result<()> {
         Wire::open(&self.server(n), "eth0")?.send(&Frame { src: server_mac(n), dst: DIRECTOR_BACK_MAC, ip })
+    }
+
+    /// Sends packets from the client's interface to the director, in this order.
+    pub fn inject_packets(&self, packets: &[Packet]) -> Result<()> {
+        let wire = Wire::open(&self.client(), "eth0")?;
+        packets.iter().try_for_each(|packet| wire.send_bytes(&packet.frame(CLIENT_MAC, DIRECTOR_FRONT_MAC)))
+    }
+
+    /// Sends packets from the interface of real server `n` to the director, in this order.
+    pub fn inject_packets_from_server(&self, n: u8, packets: &[Packet]) -> Result<()> {
+        let wire = Wire::open(&self.server(n), "eth0")?;
+        packets.iter().try_for_each(|packet| wire.send_bytes(&packet.frame(server_mac(n), DIRECTOR_BACK_MAC)))
     }
 }

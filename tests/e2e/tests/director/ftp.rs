@@ -1,11 +1,11 @@
 //! FTP and SIP with real programs: vsftpd behind the director, curl as its client.
 
 use crate::bulk::noise;
-use crate::vip;
+use crate::{at, vip};
 use anyhow::{Context as _, Result, ensure};
 use lab::topology::VIP;
 use lab::wait::secs;
-use lab::{Lab, Method, Topology, eventually, start};
+use lab::{Family, Lab, Method, Topology, eventually, start};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,8 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// The virtual address in IPv6; the other addresses end like those of IPv4.
-const VIP6: &str = "fd00:1::10";
 /// Bytes of the files that are transferred.
 const SIZE: usize = 3_000_000;
 
@@ -64,20 +62,6 @@ pasv_min_port=40000\npasv_max_port=40100\nftpd_banner=rs{n}\nport_enable=YES\nal
     fn alive(&mut self) -> bool {
         self.running.iter_mut().all(lab::Running::alive)
     }
-}
-
-/// Gives everybody an IPv6 address beside that of IPv4; servers' way back is the director.
-fn with_ipv6(lab: &Lab) -> Result<()> {
-    lab.client().ip("addr add fd00:1::100/64 dev eth0 nodad")?;
-    lab.director().ip_batch(&format!(
-        "addr add fd00:1::1/64 dev eth0 nodad\naddr add {VIP6}/128 dev eth0 nodad\naddr add fd00:2::1/64 dev eth1 nodad\n"
-    ))?;
-    lab.director().sysctl("ipv6/conf/all/forwarding", "1")?;
-    for n in lab.numbers() {
-        let server = lab.server(n);
-        server.ip_batch(&format!("addr add fd00:2::1{n}/64 dev eth0 nodad\nroute add default via fd00:2::1\n"))?;
-    }
-    Ok(())
 }
 
 /// Whatever curl is told, three downloads and an upload over one control connection, each byte compared.
@@ -150,15 +134,11 @@ fn nat_carries_ftp_without_offloads() -> Result<()> {
 #[test]
 fn nat_carries_ftp_over_ipv6() -> Result<()> {
     let Some(lab) = start(Topology::nat().servers(2))? else { return Ok(()) };
-    with_ipv6(&lab)?;
     let mut servers = Servers::start(&lab, IPV6)?;
-    let mut lines = format!("-A -t [{VIP6}]:21 -s rr\n");
-    for n in lab.numbers() {
-        lines += &format!("-a -t [{VIP6}]:21 -r [fd00:2::1{n}]:21 -m\n");
-    }
-    lab.restore(&lines)?;
-    for options in ["--ftp-pasv", "--ftp-port fd00:1::100"] {
-        transfers(&lab, &format!("[{VIP6}]"), options)?;
+    let family = Family::V6;
+    lab.serve("-t", at(family, 21), "-s rr", 21, &[1, 1])?;
+    for options in ["--ftp-pasv", &format!("--ftp-port {}", family.client())] {
+        transfers(&lab, &format!("[{}]", family.vip()), options)?;
     }
     ensure!(servers.alive());
     Ok(())

@@ -10,18 +10,25 @@ mod strict;
 mod accounting;
 mod atomic;
 mod bulk;
+mod flood;
+mod fragments;
 mod ftp;
 mod hooks;
 mod icmp;
 mod life;
 mod limits;
+mod local;
+mod marks;
+mod matrix;
 mod neighbours;
 mod observe;
 mod persist;
+mod pmtu;
 mod replay;
 mod retire;
 mod rewrite;
 mod scale;
+mod sctp;
 mod shells;
 mod spread;
 mod status;
@@ -29,10 +36,16 @@ mod sysctl;
 mod unit;
 mod why;
 
+use lab::Family;
 use lab::topology::VIP;
-use std::net::SocketAddrV4;
+use std::net::{SocketAddr, SocketAddrV4};
 
 /// The virtual address with this port.
 const fn vip(port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(VIP, port)
+}
+
+/// The virtual address of a family with this port.
+const fn at(family: Family, port: u16) -> SocketAddr {
+    SocketAddr::new(family.vip(), port)
 }
