@@ -29,9 +29,9 @@ extern "C" fn stage_trace(worker: u32, number: u32) -> u32 {
         return 0;
     }
     // SAFETY: per-CPU values that only this program run touches now.
-    let (Some(work), Some(tracer)) = (unsafe {
-        (WORK.get_ptr(worker).map(|work| &*work), TRACER.get_ptr_mut(0).map(|tracer| &mut *tracer))
-    }) else {
+    let (Some(work), Some(tracer)) =
+        (unsafe { (WORK.get_ptr(worker).map(|work| &*work), TRACER.get_ptr_mut(0).map(|tracer| &mut *tracer)) })
+    else {
         return 0;
     };
     describe(&mut tracer.event, work.hook, number, &work.flow, &work.plan);

@@ -12,8 +12,8 @@ use rvs_core::flow::Flow;
 use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
-use rvs_core::tunnel::Inner;
 use rvs_core::trace::hook;
+use rvs_core::tunnel::Inner;
 use rvs_core::verdict::Reason;
 use rvs_wire::eth::Eth;
 
