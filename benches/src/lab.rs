@@ -12,11 +12,13 @@ use rvs_dataplane::kernel::{Director, Hook, Mode};
 use rvs_dataplane::limits::Limits;
 use rvs_intent::{Dest, Edit, ServiceSettings, Timeouts, Tunnel};
 use rvs_wire::{Be16, Family};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
 /// The virtual address.
 pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
+/// The virtual address in IPv6.
+pub(crate) const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 0x10);
 
 /// Codes of packets that were sent on: `XDP_TX`, `XDP_REDIRECT`.
 const SENT_XDP: &[u32] = &[3, 4];
@@ -89,11 +91,11 @@ pub(crate) enum Place {
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Template {
-    head: [u8; 56],
+    head: [u8; 76],
     len: u32,
     flow_mask: u32,
     flow_base: u32,
-    pad: u32,
+    v6: u32,
 }
 
 #[expect(unsafe_code, reason = "the trait asserts what the compiler cannot see")]
@@ -115,20 +117,23 @@ impl Lab {
         let mut cpu = nix::sched::CpuSet::new();
         cpu.set(0)?;
         sched_setaffinity(nix::unistd::Pid::from_raw(0), &cpu)?;
-        std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?;
         for line in [
             "link add v0 address 02:00:00:00:01:01 type veth peer name v1",
             "link set lo up",
             "addr add 10.0.2.1/24 dev v0",
             "addr add 10.0.1.1/24 dev v0",
+            "addr add fd00:1::1/64 dev v0 nodad",
+            "addr add fd00:2::1/64 dev v0 nodad",
             "link set v0 up",
             "link set v1 up",
             "neigh add 10.0.2.11 lladdr 02:00:00:00:09:09 dev v0 nud permanent",
+            "neigh add fd00:2::b lladdr 02:00:00:00:09:09 dev v0 nud permanent",
         ] {
             let status = Command::new("ip").args(line.split(' ')).status()?;
             ensure!(status.success(), "ip {line}");
         }
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
+        std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
         let mut director = Director::open_with(&LIMITS)?;
         director.update(&edits()).map_err(|error| anyhow::anyhow!("{error}"))?;
         director.attach("v0", Mode::Xdp)?;
@@ -163,7 +168,7 @@ impl Lab {
             aya::programs::Program::SchedClassifier(program) => program.fd()?.try_clone()?,
             _ => anyhow::bail!("{name} is of an unexpected type"),
         };
-        let shape = rvs_core::frames::Shape { payload: vec![0; 10], ..Default::default() };
+        let shape = rvs_core::frames::Shape { payload: vec![0; 30], ..Default::default() };
         let frame = rvs_core::frames::tcp((VIP, 1), (VIP, 9), 0, &shape);
         self.present(place, (fd, if place == Place::Tc { &[2] } else { &[1] }), &frame, repeat, None)
     }
@@ -213,10 +218,11 @@ impl Lab {
             // Test runs at TC come in through the loopback device, whose address is all zeroes.
             frame[..6].fill(0);
         }
-        let mut head = [0; 56];
-        head[..54].copy_from_slice(&frame[..54]);
+        let mut head = [0; 76];
+        head[..74].copy_from_slice(&frame[..74]);
         let (flow_mask, flow_base) = flows.unwrap_or((0, 0));
-        let template = Template { head, len: frame.len() as u32, flow_mask, flow_base, pad: 0 };
+        let v6 = (frame[12..14] == [0x86, 0xdd]) as u32;
+        let template = Template { head, len: frame.len() as u32, flow_mask, flow_base, v6 };
         Array::try_from(self.bench.map_mut("TEMPLATE").context("no template")?)?.set(0, template, 0)?;
         // The kernel's `xdp_md`: the frame, and the interface that it came in through.
         let context: Vec<u8> =
@@ -256,6 +262,10 @@ fn edits() -> Vec<Edit> {
         let key = key(method.port());
         edits.push(service(key, "rr"));
         edits.push(Edit::AddDest(key, dest(method.port(), method.forward(), 1)));
+        let key = ServiceKey { addr: VIP6.into(), family: Family::V6.raw(), ..key };
+        edits.push(service(key, "rr"));
+        let addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0xb).into();
+        edits.push(Edit::AddDest(key, Dest { addr, family: Family::V6, ..dest(method.port(), method.forward(), 1) }));
     }
     for kind in Kind::ALL {
         for (size, servers) in SERVERS.into_iter().enumerate() {

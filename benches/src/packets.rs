@@ -10,8 +10,9 @@ use anyhow::{Context, Result, ensure};
 use lab::{Lab, Method, Place};
 use rvs_core::frames::{self, Shape};
 use rvs_core::sched::Kind;
+use rvs_wire::Family;
 use rvs_wire::tcp::{ACK, SYN};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const ROUNDS: usize = 7;
 const REPEAT: u32 = 200_000;
@@ -28,6 +29,7 @@ struct Case {
     place: Place,
     method: Method,
     load: Load,
+    family: Family,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,34 +87,35 @@ fn main() -> Result<()> {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
+    let mut add = |name: String, place, method, load, family| cases.push(Case { name, place, method, load, family });
     for method in [Method::Nat, Method::Dr, Method::Tun] {
-        let name = format!("XDP {} bare", method.label());
-        cases.push(Case { name, place: Place::Xdp, method, load: Load::Bare });
+        add(format!("XDP {} bare", method.label()), Place::Xdp, method, Load::Bare, Family::V4);
     }
-    for place in [Place::Xdp, Place::Tc] {
+    for (place, at) in [(Place::Xdp, "XDP"), (Place::Tc, "TC")] {
         for method in [Method::Nat, Method::Dr, Method::Tun] {
-            let at = if place == Place::Tc { "TC" } else { "XDP" };
             for (what, load) in [
                 ("established", Load::Established),
                 ("of 1 k established", Load::Many(1 << 10)),
                 ("of 64 k established", Load::Many(1 << 16)),
                 ("new", Load::New),
             ] {
-                cases.push(Case { name: format!("{at} {} {what}", method.label()), place, method, load });
+                add(format!("{at} {} {what}", method.label()), place, method, load, Family::V4);
+            }
+            for (what, load) in [("established", Load::Established), ("new", Load::New)] {
+                add(format!("{at} {} IPv6 {what}", method.label()), place, method, load, Family::V6);
             }
         }
     }
     for kind in Kind::ALL {
         for (size, servers) in lab::SERVERS.into_iter().enumerate() {
-            let (place, method, load) = (Place::Xdp, Method::Nat, Load::Scheduled(kind, size));
-            cases.push(Case { name: format!("XDP NAT new, {} of {servers}", kind.name()), place, method, load });
+            let name = format!("XDP NAT new, {} of {servers}", kind.name());
+            add(name, Place::Xdp, Method::Nat, Load::Scheduled(kind, size), Family::V4);
         }
     }
     // Last, because the connections stay: what a look-up costs in a full table.
-    for place in [Place::Xdp, Place::Tc] {
-        let at = if place == Place::Tc { "TC" } else { "XDP" };
+    for (place, at) in [(Place::Xdp, "XDP"), (Place::Tc, "TC")] {
         let name = format!("{at} {} of 1 M established", Method::Dr.label());
-        cases.push(Case { name, place, method: Method::Dr, load: Load::Many(1 << 20) });
+        add(name, place, Method::Dr, Load::Many(1 << 20), Family::V4);
     }
     cases
 }
@@ -130,14 +133,16 @@ fn base(case: &Case, bases: &[u32; 4]) -> u32 {
 }
 
 fn measure(lab: &mut Lab, case: &Case, fresh: &mut u32) -> Result<u32> {
-    let client = (Ipv4Addr::new(10, 0, 1, 100), 4000);
+    let v6 = case.family == Family::V6;
+    let client: IpAddr =
+        if v6 { Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 0x64).into() } else { Ipv4Addr::new(10, 0, 1, 100).into() };
     let port = match case.load {
         Load::Scheduled(kind, size) => lab::scheduled_port(kind, size),
         _ => case.method.port(),
     };
-    let vip = (lab::VIP, port);
-    let shape = Shape { payload: vec![0; 10], ..Shape::default() };
-    let frame = |flags| frames::tcp(client, vip, flags, &shape);
+    let vip: IpAddr = if v6 { lab::VIP6.into() } else { lab::VIP.into() };
+    let shape = Shape { payload: vec![0; 30], ..Shape::default() };
+    let frame = |flags| frames::tcp((client, 4000), (vip, port), flags, &shape);
     if case.load == Load::Bare {
         return lab.bare(case.method, &frame(ACK), REPEAT);
     }

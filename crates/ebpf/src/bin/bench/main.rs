@@ -13,22 +13,22 @@ use aya_ebpf::macros::{btf_map, classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::hint::black_box;
 
-/// Bytes that are restored: Ethernet, IPv4 and TCP headers without options.
-const HEAD: usize = 54;
+/// Bytes that are restored: Ethernet, IPv6 and TCP headers without options.
+const HEAD: usize = 74;
 
 /// What a frame is restored to.
 #[repr(C)]
 pub struct Template {
     /// The first bytes of the frame, and two of padding.
-    head: [u16; 28],
+    head: [u16; 38],
     /// Length of the frame.
     len: u32,
     /// Flows minus 1, a power of two minus 1; 0: the head as it is.
     flow_mask: u32,
     /// First flow.
     flow_base: u32,
-    /// Zero.
-    pad: u32,
+    /// 1: IPv6.
+    v6: u32,
 }
 
 #[btf_map]
@@ -98,8 +98,10 @@ unsafe fn fill(start: usize, template: *const Template) {
             *sequence = (*sequence).wrapping_add(1);
             let flow =
                 ((*sequence).wrapping_mul(0x9e37_79b1) & (*template).flow_mask).wrapping_add((*template).flow_base);
-            *frame.add(14) = ((flow >> 14) as u16).to_be();
-            *frame.add(17) = (1024 + (flow & 0x3fff) as u16).to_be();
+            // The last half word of the source address, and the source port.
+            let (address, port) = if (*template).v6 != 0 { (18, 27) } else { (14, 17) };
+            *frame.add(address) = ((flow >> 14) as u16).to_be();
+            *frame.add(port) = (1024 + (flow & 0x3fff) as u16).to_be();
         }
     }
 }
