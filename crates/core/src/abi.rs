@@ -32,6 +32,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Version of everything in this file; part of the path that the maps are pinned under.
 pub const ABI_VERSION: u32 = 2;
 
+/// Priority of packets that are only tried, by the kernel's test runs: they have not come from anywhere.
+pub const TRIAL: u32 = 0x5256_5354;
+
 /// Number of a service: its index in the map `SERVICES`.
 pub type ServiceId = u32;
 /// Number of a destination: its index in the map `DESTS`.

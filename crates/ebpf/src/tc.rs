@@ -19,6 +19,7 @@ use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use rvs_core::abi::Hop;
+use rvs_core::abi::TRIAL;
 use rvs_core::flow::{Flow, L3, piece};
 use rvs_core::ftp;
 use rvs_core::packet::{Packet, PacketMut};
@@ -238,7 +239,7 @@ fn remembers_way(skb: Skb) -> bool {
     const FORGOT: u32 = 0x5256;
     // SAFETY: the kernel hands a valid context to the program.
     unsafe {
-        if (*skb.0).ifindex != hop::LOOPBACK {
+        if (*skb.0).ifindex != hop::LOOPBACK || (*skb.0).priority == TRIAL {
             return false;
         }
         let remembers = (*skb.0).tc_index != FORGOT;

@@ -160,7 +160,8 @@ pub(crate) fn control_number(home: &Home, command: Command, number: u32) -> Resu
     packet[0] = command as u8;
     packet[4..8].copy_from_slice(&number.to_ne_bytes());
     let program = home.need(programs::CTL)?;
-    let run = sys::test_run(program.as_fd(), &packet, 1, None).map_err(|error| failed("running rvs_ctl", error))?;
+    let run = sys::test_run(program.as_fd(), &packet, 1, sys::Told::Nothing)
+        .map_err(|error| failed("running rvs_ctl", error))?;
     if run.code == XDP_PASS {
         return Ok(());
     }

@@ -290,7 +290,8 @@ impl Director {
     /// A packet shorter than an Ethernet header or longer than the kernel takes.
     pub fn test_run(&self, hook: Hook, packet: &[u8], repeat: u32) -> Result<TestRun, Error> {
         let program = self.home.need(hook.pin())?;
-        let run = sys::test_run(program.as_fd(), packet, repeat, None);
+        let told = if hook == Hook::Tc { sys::Told::Tc } else { sys::Told::Nothing };
+        let run = sys::test_run(program.as_fd(), packet, repeat, told);
         run.map_err(|error| failed("running a program on a packet", error))
     }
 
@@ -300,7 +301,7 @@ impl Director {
     /// As [`Director::test_run`], and an unknown interface.
     pub fn test_run_xdp(&self, name: &str, packet: &[u8]) -> Result<TestRun, Error> {
         let program = self.home.need(Hook::Xdp.pin())?;
-        let run = sys::test_run(program.as_fd(), packet, 1, Some(attach::find(name)?.index));
+        let run = sys::test_run(program.as_fd(), packet, 1, sys::Told::Xdp(attach::find(name)?.index));
         run.map_err(|error| failed("running a program on a packet", error))
     }
 

@@ -270,9 +270,19 @@ struct XdpContext {
     egress_ifindex: u32,
 }
 
-/// Runs a program on a packet without sending it anywhere, `repeat` times; an XDP program as if the packet came in through
-/// the interface `from`.
-pub(crate) fn test_run(prog: BorrowedFd<'_>, packet: &[u8], repeat: u32, from: Option<u32>) -> io::Result<TestRun> {
+/// What a program is told of the packet of a test run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Told {
+    /// Nothing: commands.
+    Nothing,
+    /// XDP: the interface that it came in through.
+    Xdp(u32),
+    /// TC: that it is a trial, by [`rvs_core::abi::TRIAL`].
+    Tc,
+}
+
+/// Runs a program on a packet without sending it anywhere, `repeat` times.
+pub(crate) fn test_run(prog: BorrowedFd<'_>, packet: &[u8], repeat: u32, told: Told) -> io::Result<TestRun> {
     let mut out = vec![0u8; packet.len() + GROWTH];
     let mut attr = TestRunAttr {
         prog_fd: prog.as_raw_fd() as u32,
@@ -287,15 +297,25 @@ pub(crate) fn test_run(prog: BorrowedFd<'_>, packet: &[u8], repeat: u32, from: O
         data: 0,
         data_end: packet.len() as u32,
         data_meta: 0,
-        ingress_ifindex: from.unwrap_or(0),
+        ingress_ifindex: if let Told::Xdp(from) = told { from } else { 0 },
         rx_queue_index: 0,
         egress_ifindex: 0,
     };
-    if from.is_some() {
-        attr.ctx_in = (&raw const context) as u64;
-        attr.ctx_size_in = size_of::<XdpContext>() as u32;
+    // The beginning of the kernel's `__sk_buff`; all that may be told of is zero but the priority.
+    let mut skb = [0u32; 9];
+    skb[8] = rvs_core::abi::TRIAL;
+    match told {
+        Told::Nothing => {}
+        Told::Xdp(_) => {
+            attr.ctx_in = (&raw const context) as u64;
+            attr.ctx_size_in = size_of::<XdpContext>() as u32;
+        }
+        Told::Tc => {
+            attr.ctx_in = (&raw const skb) as u64;
+            attr.ctx_size_in = size_of_val(&skb) as u32;
+        }
     }
-    // SAFETY: `packet` is readable for `size_in` bytes, `out` writable for `size_out` bytes, the context is whole; all outlive the call.
+    // SAFETY: `packet` is readable for `size_in` bytes, `out` writable for `size_out` bytes, the contexts are whole; all outlive the call.
     unsafe { bpf(cmd::TEST_RUN, &mut attr)? };
     out.truncate(attr.size_out as usize);
     Ok(TestRun { code: attr.retval, packet: out, nanos: attr.duration })
