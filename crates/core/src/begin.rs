@@ -1,6 +1,9 @@
 //! How a connection begins: a service, a persistence template or a scheduler's choice, a record, two entries in the table.
 
-use crate::abi::{Conn, ConnId, Control, FlowKey, Forward, ListEntry, ServiceId, TEMPLATE_FAMILY, conn_flags, flags};
+use crate::abi::{
+    Conn, ConnId, Control, Dest, DestState, FlowKey, Forward, ListEntry, ServiceId, ServiceKey, TEMPLATE_FAMILY, conn_flags,
+    flags,
+};
 use crate::conn::life::End;
 use crate::conn::table::Entered;
 use crate::conn::{Column, Direction, embryo, life, proto, table};
@@ -13,7 +16,8 @@ use crate::sip;
 use crate::tables::{Count, Tables};
 use crate::tunnel;
 use crate::verdict::Reason;
-use rvs_wire::ipv4::proto::{AH, ESP, UDP};
+use rvs_wire::ipv4::proto::{AH, ESP, TCP, UDP};
+use rvs_wire::tcp::RST;
 use rvs_wire::{Addr, Be16};
 
 /// The large steps of a beginning, apart from each other because program stacks are small: the eBPF side puts each into a
@@ -77,7 +81,7 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
         }
     }
     let Some(found) = service::lookup(tables, flow) else {
-        return if flow.is_icmp() { Reason::IcmpUnrelated } else { Reason::NoService };
+        return if flow.is_icmp() { Reason::IcmpUnrelated } else { nobodys(tables, flow, control, plan) };
     };
     let opens = flow.is_icmp() || proto::opens(flow.proto, flow.tcp_flags, control.settings());
     if !opens || flow.key.sport == ftp::DATA {
@@ -112,6 +116,10 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     let choice = match choose(tables, flow, &found) {
         Ok(choice) => choice,
         Err(Reason::NoDestination) if other_port && tables.can_answer() => return Reason::NoService,
+        // To a cache that is down: the client gets to the origin itself.
+        Err(Reason::NoDestination) if found.mark != 0 && control.settings().cache_bypass != 0 => {
+            return Reason::Bypass;
+        }
         Err(reason) => return reason,
     };
     let Some(entry) = tables.list_entry(choice.entry) else { return Reason::ConfigRace };
@@ -134,6 +142,37 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
         tables.count(found.id, conn.dest.get(), Count::Conn);
     }
     first(tables, flow, plan, id)
+}
+
+/// A packet of no connection and for no service: the host's, unless it is a masqueraded real server's, which is told that its
+/// connection is gone (`nat_icmp_send`).
+#[inline(always)]
+fn nobodys<T: Tables>(tables: &T, flow: &Flow, control: &Control, plan: &mut Plan) -> Reason {
+    let is_reset = flow.proto == TCP && flow.tcp_flags & RST != 0;
+    if control.settings().nat_icmp_send == 0 || is_reset || !flow.has_ports() {
+        return Reason::NoService;
+    }
+    if !tables.can_answer() {
+        return Reason::Deferred;
+    }
+    match tables.masqueraded_server(&flow.key, control.dests_used) {
+        Some(dest) => {
+            // The answer comes from the director's own address.
+            plan.outward = 1;
+            plan.dest = dest;
+            Reason::NoMaster
+        }
+        None => Reason::NoService,
+    }
+}
+
+/// Whether a destination is the masqueraded real server that a packet comes from.
+#[inline(always)]
+pub fn is_masqueraded_source(dest: &Dest, entry: &ListEntry, key: &ServiceKey, from: &FlowKey) -> bool {
+    let same = dest.state.get() == DestState::Live as u8 && entry.forward == Forward::Masq as u8;
+    let protocol = key.proto == from.proto || key.proto == 0;
+    let port = dest.port == from.sport || dest.port == Be16::ZERO;
+    same && protocol && port && dest.family == from.family && dest.addr == from.src
 }
 
 /// Sends on the first packet of a connection.

@@ -16,7 +16,7 @@ use crate::service::Found;
 use crate::tables::{Count, Tables, sched_state};
 use crate::tunnel::Inner;
 use crate::verdict::{Outcome, Reason};
-use crate::{decide, fragment, ftp, mark, path_mtu, reset, rewrite, sip};
+use crate::{begin, decide, fragment, ftp, mark, path_mtu, reset, rewrite, sip};
 use core::cell::{Cell, RefCell};
 use core::net::{Ipv4Addr, Ipv6Addr};
 use rvs_wire::eth::{self, Eth};
@@ -575,6 +575,15 @@ impl Tables for Model {
 
     fn can_answer(&self) -> bool {
         true
+    }
+
+    fn masqueraded_server(&self, from: &FlowKey, count: u32) -> Option<DestId> {
+        let _ = count;
+        (0..).zip(&self.dests).find_map(|(id, dest)| {
+            let entry = self.lists.get(dest.entry.get() as usize)?;
+            let key = &self.services.get(dest.service as usize)?.key;
+            begin::is_masqueraded_source(dest, entry, key, from).then_some(id)
+        })
     }
 
     fn fate(&self, key: &FlowKey) -> Option<Fate> {

@@ -73,7 +73,7 @@ settings! {
     amemthresh: i32 = 1024, Rule::Any;
     /// Do not balance while only the backup synchronisation daemon runs.
     backup_only: i32 = 0, Rule::Any;
-    /// None: a packet that no real server can take is answered; it is never sent on to its own destination.
+    /// A packet for a service by mark that no real server can take goes to its own destination.
     cache_bypass: i32 = 0, Rule::Any;
     /// What a SYN does to a finished connection of the same ports: 0 it goes on, 1 a new one begins, 2 likewise, also in FIN_WAIT when replies do not pass here. The new one begins at once, without IPVS's second of silence.
     conn_reuse_mode: i32 = 1, Rule::Any;
@@ -97,7 +97,7 @@ settings! {
     lblc_expiration: i32 = 86400, Rule::Any;
     /// Seconds after which the lblcr scheduler forgets where an address was sent.
     lblcr_expiration: i32 = 86400, Rule::Any;
-    /// None: a packet of a real server that belongs to no connection is left to the host.
+    /// Tell a masqueraded real server by ICMP that a packet of its belongs to no connection.
     nat_icmp_send: i32 = 0, Rule::Any;
     /// Tunnels keep DF, and the sender of a packet that is too big for one is told. 0: DF goes, and IPv4 packets are cut.
     pmtu_disc: i32 = 1, Rule::Any;

@@ -130,6 +130,10 @@ pub trait Tables {
     /// Whether this hook can answer with, and translate, ICMP, see to fragments, and see marks: TC can, XDP can't.
     fn can_answer(&self) -> bool;
 
+    /// A live masqueraded destination of the first `count` that a packet comes from, if there is one: see
+    /// [`crate::begin::is_masqueraded_source`].
+    fn masqueraded_server(&self, from: &FlowKey, count: u32) -> Option<DestId>;
+
     /// What became of the first fragment of a packet, by [`crate::fragment::key`].
     fn fate(&self, key: &FlowKey) -> Option<Fate>;
 

@@ -276,3 +276,30 @@ fn without_path_mtu_discovery_tunnels_drop_df() {
     assert_eq!(sent(&model, &datagram(9), Reason::Tun)[20] & 0x40, 0);
     assert_eq!(model.packet(&datagram(1460)).0, Reason::Cut);
 }
+
+#[test]
+fn a_servers_packet_of_no_connection_is_answered_where_it_may() {
+    let mut model = director(VIP4.into(), proto::TCP, Server { addr: SERVER4.into(), port: 8080, ..Server::default() });
+    model.control.dests_used = 1;
+    let stray = |flags| frames::tcp((SERVER4, 8080), (CLIENT4, 4000), flags, &Shape::default());
+    assert_eq!(model.packet(&stray(ACK)).0, Reason::NoService);
+    model.control.settings[0].nat_icmp_send = 1;
+    let told = sent(&model, &stray(ACK), Reason::NoMaster);
+    assert_eq!((told[34], told[35]), (3, 3), "port unreachable");
+    assert_eq!(told[26..34], [10, 0, 2, 1, 10, 0, 2, 11], "from the director to the server");
+    assert_eq!(model.packet(&stray(rvs_wire::tcp::RST)).0, Reason::NoService, "no reset is answered");
+    let other = frames::tcp((SERVER4, 8081), (CLIENT4, 4000), ACK, &Shape::default());
+    assert_eq!(model.packet(&other).0, Reason::NoService, "another port is no real server");
+}
+
+#[test]
+fn a_mark_without_servers_goes_its_own_way_where_it_may() {
+    let mut model = Model::new(16);
+    let marked = ServiceKey { addr: Addr::mark(7), port: Be16::ZERO, proto: 0, family: Family::V4.raw() };
+    model.add_service(marked, Kind::Rr, 0, 0, &[Server { addr: SERVER4.into(), weight: 0, ..Server::default() }]);
+    model.control.mark_services = 1;
+    let syn = frames::tcp((CLIENT4, 1), (VIP4, 80), SYN, &Shape::default());
+    assert_eq!(model.marked(&syn, 7).0, Reason::NoDestination);
+    model.control.settings[0].cache_bypass = 1;
+    assert_eq!(model.marked(&syn, 7), (Reason::Bypass, None));
+}

@@ -115,6 +115,8 @@ reasons! {
     IcmpFragment = 20, "icmp_fragment", Passed;
     /// A router tells that a tunnel's packet was too big for it; remembered for that real server.
     TunnelTooBig = 21, "tunnel_too_big", Passed;
+    /// For a service by mark without a destination that can take it: sent to where it was going (`cache_bypass`).
+    Bypass = 22, "bypass", Passed;
     /// The connection's destination was deleted.
     DestGone = 24, "dest_gone", Dropped;
     /// No free entry in the connection table.
@@ -151,6 +153,8 @@ reasons! {
     TtlExceeded = 41, "ttl_exceeded", Answered;
     /// Larger than the way out and not to be fragmented: ICMP fragmentation needed.
     FragNeeded = 42, "frag_needed", Answered;
+    /// Of a masqueraded real server, but of no connection: ICMP port unreachable (`nat_icmp_send`).
+    NoMaster = 44, "no_master", Answered;
     /// Of a connection that was purged: TCP RST.
     Purged = 43, "purged", Answered;
     /// A fragment that came before the first one: held until that comes.

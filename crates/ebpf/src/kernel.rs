@@ -17,6 +17,7 @@ use rvs_core::abi::{
 };
 use rvs_core::conn::embryo::Taken;
 use rvs_core::conn::table::Entered;
+use rvs_core::begin;
 use rvs_core::mark;
 use rvs_core::plan::Plan;
 use rvs_core::sched::Kind;
@@ -238,6 +239,11 @@ impl<const XDP: bool> Tables for Maps<XDP> {
     }
 
     #[inline(always)]
+    fn masqueraded_server(&self, from: &FlowKey, count: u32) -> Option<DestId> {
+        u32::try_from(stage::masqueraded_server(from, count)).ok()
+    }
+
+    #[inline(always)]
     fn fate(&self, key: &FlowKey) -> Option<Fate> {
         pieces::fate(key)
     }
@@ -257,6 +263,38 @@ impl<const XDP: bool> Tables for Maps<XDP> {
     fn mark_by_rules(&self, key: &FlowKey, first: u32, count: u32) -> u32 {
         stage::mark_by_rules(key, first, count)
     }
+}
+
+/// What a step of the search for a server works on.
+struct ServerSearch<'a> {
+    from: &'a FlowKey,
+    found: i64,
+}
+
+/// A masqueraded destination of the first `count` that a packet comes from; -1: none. Walks through all: for the rare packets
+/// that are nobody's, where the setting asks for it.
+#[inline(always)]
+pub(crate) fn masqueraded_server(from: &FlowKey, count: u32) -> i64 {
+    let mut search = ServerSearch { from, found: -1 };
+    repeat(count, try_server, &mut search);
+    search.found
+}
+
+/// One destination. 1 ends the loop.
+extern "C" fn try_server(index: u32, search: *mut ServerSearch<'_>) -> i64 {
+    // SAFETY: the search of `masqueraded_server`.
+    let search = unsafe { &mut *search };
+    let Some(dest) = dest(index) else { return 1 };
+    // SAFETY: values of arrays live as long as the program.
+    let entry: Option<&ListEntry> = LISTS.get_ptr(dest.entry.get()).map(|p| unsafe { &*p });
+    // SAFETY: as above.
+    let service: Option<&Service> = SERVICES.get_ptr(dest.service).map(|p| unsafe { &*p });
+    let (Some(entry), Some(service)) = (entry, service) else { return 0 };
+    if begin::is_masqueraded_source(dest, entry, &service.key, search.from) {
+        search.found = index as i64;
+        return 1;
+    }
+    0
 }
 
 /// What a step of the search for a mark works on.

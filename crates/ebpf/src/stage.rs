@@ -586,6 +586,20 @@ pub(crate) fn mark_by_rules(key: &FlowKey, first: u32, count: u32) -> u32 {
     stage_mark(key, first, count)
 }
 
+/// A masqueraded destination of the first `count` that a packet comes from; -1: none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_server(from: *const FlowKey, count: u32) -> i64 {
+    // SAFETY: checked, and the verifier knows its size from the type.
+    if from.is_null() { -1 } else { kernel::masqueraded_server(unsafe { &*from }, count) }
+}
+
+/// A masqueraded destination of the first `count` that a packet comes from; -1: none.
+#[inline(always)]
+pub(crate) fn masqueraded_server(from: &FlowKey, count: u32) -> i64 {
+    stage_server(from, count)
+}
+
 /// Remembers what became of a first fragment, and lets those go that wait for it; 0 when the packet was lost by that.
 #[unsafe(no_mangle)]
 #[inline(never)]

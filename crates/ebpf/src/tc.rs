@@ -117,8 +117,12 @@ pub fn rvs_mark(ctx: TcContext) -> i32 {
             send(skb, plan, now)
         }
         // Local addresses come first for packets from the loopback interface.
-        Outcome::Passed if reason == Reason::LocalNode => {
+        Outcome::Passed if reason == Reason::LocalNode || reason == Reason::Bypass => {
             verdict::count(reason);
+            let mut packet = skb;
+            if reason == Reason::Bypass && rewrite::hop(&mut packet, flow).is_none() {
+                return TC_ACT_SHOT as i32;
+            }
             plan.next = flow.key.dst;
             plan.outward = 1;
             plan.family = flow.key.family;
