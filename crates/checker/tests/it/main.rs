@@ -1,0 +1,7 @@
+//! The machines together with worlds in virtual time. What is expected was recorded from keepalived 2.2.7 where it has the
+//! thing at all: sentences, their order and the seconds between them.
+
+mod checks;
+mod registry;
+mod services;
+mod world;
