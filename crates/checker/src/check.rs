@@ -136,6 +136,22 @@ pub struct Facts {
     pub took: Duration,
     /// Why it failed, if it did.
     pub reason: Option<Reason>,
+    /// How many runs took at most as long as each of [`Facts::BOUNDS`]; the last counts longer ones.
+    pub histogram: [u64; Facts::BOUNDS.len() + 1],
+}
+
+impl Facts {
+    /// Upper bounds of the histogram, in milliseconds.
+    pub const BOUNDS: [u32; 11] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 5000];
+
+    /// Counts a run.
+    fn count(&mut self, now: Time, took: Duration, reason: Option<Reason>) {
+        let place = Self::BOUNDS.iter().position(|&bound| took.as_millis() <= u128::from(bound));
+        self.histogram[place.unwrap_or(Self::BOUNDS.len())] += 1;
+        self.runs += 1;
+        self.failures += u64::from(reason.is_some());
+        (self.last_run, self.took, self.reason) = (Some(now), took, reason);
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

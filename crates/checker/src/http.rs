@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn patterns_keep_to_their_offsets_and_options() {
-        let table: [(&str, &[&str], usize, Option<usize>, bool); 12] = [
+        type Row<'a> = (&'a str, &'a [&'a str], usize, Option<usize>, bool);
+        let table: [Row; 12] = [
             ("hello", &[], 0, None, true),
             ("HELLO", &[], 0, None, false),
             ("HELLO", &["caseless"], 0, None, true),

@@ -31,10 +31,10 @@ pub use params::{
 };
 pub use reason::Reason;
 pub use registry::{CheckId, Registry, RegistryInput, RegistryOutput};
-pub use sentence::Sentence;
+pub use sentence::{Sentence, activation};
 pub use server::{
-    Admin, Dest, Edit, Notify, Outlier, RealParams, RealView, Service, ServiceInput, ServiceOutput, ServiceParams,
-    Sorry,
+    Admin, Dest, Edit, Notify, Outlier, RealParams, RealState, RealView, Service, ServiceInput, ServiceOutput,
+    ServiceParams, ServiceState, Sorry,
 };
 pub use talk::dns::is_askable;
 pub use talk::page::Page;

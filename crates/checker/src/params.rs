@@ -208,7 +208,7 @@ impl Default for UdpReply {
 /// MISC_CHECK.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Misc {
-    /// The program and its arguments, for the runner; the check does not look into it.
+    /// The program, as the log names it (keepalived: with its links resolved), and its arguments.
     pub command: Vec<String>,
     /// The user and group to run it as; `None`: as configured for all.
     pub user: Option<(u32, u32)>,

@@ -26,7 +26,7 @@ impl CheckId {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RegistryInput<S> {
     /// Somebody asks for a check. Whoever comes second hears at once what is known.
-    Subscribe(S, CheckParams),
+    Subscribe(S, Box<CheckParams>),
     /// Somebody asks no longer. A check that nobody asks for ends.
     Unsubscribe(S),
     /// Somebody's checks rest (`ha_suspend`). A check rests when all who asked for it rest.
@@ -248,7 +248,7 @@ impl<S: Ord + Clone> Machine for Registry<S> {
     fn handle(&mut self, now: Time, input: RegistryInput<S>) {
         self.now = self.now.max(now);
         match input {
-            RegistryInput::Subscribe(subscriber, params) => self.subscribe(subscriber, params),
+            RegistryInput::Subscribe(subscriber, params) => self.subscribe(subscriber, *params),
             RegistryInput::Unsubscribe(subscriber) => self.unsubscribe(&subscriber),
             RegistryInput::Suspend(subscriber, rests) => {
                 let Some(id) = self.of(&subscriber) else { return };

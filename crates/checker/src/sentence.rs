@@ -19,10 +19,16 @@ pub(crate) enum What {
     Succeeded,
     /// An expectation about a page was met.
     Page(Met, String),
-    /// One failure of several.
-    Failure(Reason),
+    /// One failure of several. `tried`: how often was tried again before.
+    Failure { reason: Reason, tried: u32 },
     /// The failure that counts. `counted`: it is said how often was tried again.
     Failed { reason: Reason, counted: bool },
+}
+
+/// The line for a check that begins to work, or rests (`ha_suspend`).
+pub fn activation(active: bool, real: &str, service: &str) -> String {
+    let word = if active { "Activating" } else { "Suspending" };
+    format!("{word} healthchecker for service {real} for VS {service}")
 }
 
 /// An endpoint as keepalived writes it: `[10.0.0.1]:25`.
@@ -43,7 +49,10 @@ impl Sentence {
                 };
                 format!("{what} success to {real} url({path})")
             }
-            What::Failure(reason) => self.failure(reason, real),
+            What::Failure { reason, tried } => match &self.params.probe {
+                Probe::Misc(_) => self.program(reason, *tried, real, service),
+                _ => self.failure(reason, real),
+            },
             What::Failed { reason, counted } => self.failed(reason, *counted, real, service),
         })
     }
@@ -79,6 +88,23 @@ impl Sentence {
         }
     }
 
+    /// A program's failure after so many retries.
+    fn program(&self, reason: &Reason, tried: u32, real: &str, service: &str) -> String {
+        let Probe::Misc(misc) = &self.params.probe else { return String::new() };
+        let retries = self.params.pace.retry;
+        let how = match (retries, tried) {
+            (0, _) => " with retry disabled".to_owned(),
+            (_, 0) => format!(", will do {retries} retries"),
+            _ if tried >= retries => format!(" after {retries} retries"),
+            _ => format!(" on retry {tried}/{retries}"),
+        };
+        let what = format!("Misc check for [{real} VS {service}] by [{}]", program(&misc.command));
+        match reason {
+            Reason::ScriptTimeout => format!("{what} timed out{how}."),
+            other => format!("{what} failed{how} ({other})."),
+        }
+    }
+
     fn failed(&self, reason: &Reason, counted: bool, real: &str, service: &str) -> String {
         let retries = self.params.pace.retry;
         let after = if counted { format!(" after {retries} retries") } else { String::new() };
@@ -89,14 +115,7 @@ impl Sentence {
             Probe::Dns(_) => format!("{}{after}", self.failure(reason, real)),
             Probe::Udp(_) => format!("UDP_CHECK on service {real} failed{after}."),
             Probe::Ping => format!("ICMP CHECK on service {real} of {service} failed{after}."),
-            Probe::Misc(misc) => {
-                let what = format!("Misc check for [{real} VS {service}] by [{}]", program(&misc.command));
-                let after = if counted { after } else { " with retry disabled".to_owned() };
-                match reason {
-                    Reason::ScriptTimeout => format!("{what} timed out{after}."),
-                    other => format!("{what} failed{after} ({other})."),
-                }
-            }
+            Probe::Misc(_) => self.program(reason, retries, real, service),
             other => format!("{} on service {real} failed{after} ({reason}).", other.keyword()),
         }
     }

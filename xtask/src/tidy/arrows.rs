@@ -8,7 +8,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("rvs-machine", &[]),
     ("rvs-vrrp", &["rvs-wire", "rvs-machine"]),
     ("rvs-bfd", &["rvs-machine"]),
-    ("rvs-checker", &["rvs-machine"]),
+    ("rvs-checker", &["rvs-wire", "rvs-machine"]),
     ("rvs-core", &["rvs-wire"]),
     ("rvs-ebpf", &["rvs-wire", "rvs-core"]),
     ("rvs-intent", &["rvs-wire", "rvs-core"]),

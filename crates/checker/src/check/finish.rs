@@ -51,11 +51,11 @@ impl Check {
         };
         let retry = may_retry && self.tried < pace.retry;
         let news = self.up || first;
-        let own_line = !matches!(self.params.probe, Probe::Misc(_) | Probe::File(_) | Probe::Bfd(_));
-        // These two have one line, which says the same at the end.
-        let one_line = matches!(self.params.probe, Probe::Smtp(_) | Probe::Dns(_));
+        let own_line = !matches!(self.params.probe, Probe::File(_) | Probe::Bfd(_));
+        // These have one line, which says the same at the end.
+        let one_line = matches!(self.params.probe, Probe::Smtp(_) | Probe::Dns(_) | Probe::Misc(_));
         if news && own_line && self.params.log_all_failures && (retry || !one_line) {
-            self.say(What::Failure(reason.clone()));
+            self.say(What::Failure { reason: reason.clone(), tried: self.tried });
         }
         if retry {
             self.tried += 1;
@@ -87,11 +87,7 @@ impl Check {
     }
 
     fn ran(&mut self, reason: Option<Reason>) {
-        self.facts.runs += 1;
-        self.facts.failures += u64::from(reason.is_some());
-        self.facts.last_run = Some(self.now);
-        self.facts.took = self.now.since(self.started);
-        self.facts.reason = reason;
+        self.facts.count(self.now, self.now.since(self.started), reason);
     }
 
     /// Sets the time of the next run. Programs keep step with their beginnings, everything else with its ends.

@@ -9,10 +9,12 @@ mod params;
 mod quorum;
 mod real;
 mod reload;
+mod resume;
 #[cfg(test)]
 mod tests;
 
 pub use params::{Admin, Outlier, RealParams, ServiceParams, Sorry};
+pub use resume::{RealState, ServiceState};
 
 use crate::verdict::Verdict;
 use core::net::SocketAddr;
@@ -287,7 +289,7 @@ impl Service {
                 if changed {
                     self.fall(at);
                 } else if first {
-                    // It was down to begin with (alpha): now that is known.
+                    // It was down to begin with (alpha): now that is known, once for each check.
                     self.tell(at, false);
                 }
                 if news && (changed || !self.params.no_checker_emails) {

@@ -34,6 +34,12 @@ impl Service {
         self.params = params;
         changes.into_iter().for_each(|(at, before)| self.weight_changed(at, before));
         self.limit_quorum();
+        // Whose failing check is gone.
+        for at in 0..self.reals.len() {
+            if !self.reals[at].alive && self.reals[at].checks.iter().all(|check| check.up) {
+                self.rise(at);
+            }
+        }
         self.update_quorum();
         if self.running && !self.quorum_up {
             self.sorry(true);
@@ -65,6 +71,5 @@ fn renew(real: &mut Real, wanted: &RealParams) {
     let up = real.alive;
     let fresh = || CheckState { up, advice: Advice::default(), wish: Wish::default() };
     real.checks.resize_with(wanted.checks.len(), fresh);
-    real.alive = real.checks.iter().all(|check| check.up);
     real.params = wanted.clone();
 }

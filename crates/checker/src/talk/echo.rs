@@ -2,6 +2,7 @@
 //! for pings, so answers are known by sequence number and contents.
 
 use super::{Step, Talk};
+use rvs_wire::checksum::checksum;
 
 const TEXT: &[u8; 16] = b"rvs health check";
 
@@ -33,7 +34,7 @@ impl Talk for EchoTalk {
         // Type, code, checksum and identifier; then sequence number and contents.
         let mut bytes = vec![self.request, 0, 0, 0, 0, 0];
         bytes.extend_from_slice(&self.rest());
-        let sum = if self.request == 8 { checksum(&bytes) } else { 0 };
+        let sum = if self.request == 8 { checksum(&bytes).host() } else { 0 };
         bytes[2..4].copy_from_slice(&sum.to_be_bytes());
         Step::Say(bytes)
     }
@@ -43,12 +44,4 @@ impl Talk for EchoTalk {
             bytes.first() == Some(&self.reply) && bytes.get(1) == Some(&0) && bytes.get(6..) == Some(&self.rest());
         if ours { Step::good() } else { Step::Wait }
     }
-}
-
-/// RFC 1071, of a length that is even.
-fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
-    let sum: u32 = words.sum();
-    let sum = (sum & 0xffff) + (sum >> 16);
-    !(((sum & 0xffff) + (sum >> 16)) as u16)
 }

@@ -28,7 +28,8 @@ enum End {
 /// Says these pieces to it; then perhaps the end. Returns how it ended and what it said.
 fn hold(talk: &mut dyn Talk, pieces: &[&[u8]], close: bool) -> (End, Vec<u8>) {
     let mut said = Vec::new();
-    let mut steps: Vec<Box<dyn FnOnce(&mut dyn Talk) -> Step>> = vec![Box::new(|talk| talk.open())];
+    type Do = Box<dyn FnOnce(&mut dyn Talk) -> Step>;
+    let mut steps: Vec<Do> = vec![Box::new(|talk| talk.open())];
     for piece in pieces {
         let piece = piece.to_vec();
         steps.push(Box::new(move |talk| talk.hear(&piece)));
@@ -397,7 +398,7 @@ fn any_talk(kind: usize) -> Box<dyn Talk> {
         7 => Box::new(GrpcTalk::new(&Grpc::default(), "a")),
         8 => Box::new(DnsTalk::new(&Dns::default(), 0)),
         9 => Box::new(UdpTalk::new(&Udp { reply: Some(UdpReply::default()), ..Udp::default() })),
-        _ => Box::new(EchoTalk::new(kind % 2 == 0, 0)),
+        _ => Box::new(EchoTalk::new(kind.is_multiple_of(2), 0)),
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 fn address(number: u8) -> SocketAddr {
-    format!("10.0.2.{number}:80").parse().unwrap()
+    SocketAddr::from(([10, 0, 2, number], 80))
 }
 
 fn real(number: u8, weight: i64) -> RealParams {
@@ -378,6 +378,39 @@ fn a_reload_changes_what_is_different() {
     assert_eq!(bench.give(ServiceInput::Reload(without.clone())), ["Removing sorry server [10.0.2.13] from VS V"]);
     let warning = bench.give(ServiceInput::Reload(ServiceParams { quorum: 99, ..without }));
     assert_eq!(warning, ["Warning - quorum 99 for V exceeds total weight of real servers 10, reducing quorum to 10"]);
+}
+
+#[test]
+fn a_failing_check_that_is_taken_away_fails_no_longer() {
+    let two = RealParams { checks: vec![false, false], ..real(11, 1) };
+    let mut bench = Bench::started(params(vec![two]));
+    bench.give(ServiceInput::Verdict { real: address(11), check: 1, verdict: down() });
+    let lines = bench.give(ServiceInput::Reload(params(vec![real(11, 1)])));
+    assert_eq!(lines[..2], ["Adding service [10.0.2.11] to VS V", "RUN up 10.0.2.11:80"]);
+    assert_eq!(bench.table(), [(11, 1)]);
+}
+
+#[test]
+fn another_daemon_goes_on_without_a_word() {
+    let with = ServiceParams { sorry: sorry(false), ..params(vec![real(11, 4), real(12, 4), real(14, 4)]) };
+    let mut bench = Bench::started(with.clone());
+    bench.verdict(11, down());
+    bench.verdict(12, Verdict::Advice(Advice::Percent(50)));
+    bench.admin(14, Admin::Drain);
+    let state = bench.service.state();
+    let mut next = Service::resume(with.clone(), state.clone(), ms(0));
+    assert_eq!(next.poll(), None);
+    assert_eq!((next.table(), next.state()), (bench.service.table(), state.clone()));
+    // A real server more in the configuration is all that changes.
+    let more = ServiceParams { reals: [with.reals.clone(), vec![real(15, 1)]].concat(), ..with.clone() };
+    let mut next = Service::resume(more, state, ms(0));
+    assert_eq!(next.poll(), Some(ServiceOutput::Commit(vec![Edit::Add(Dest::Real(address(15)), 1)])));
+    // Also while the sorry server stands in.
+    bench.verdict(12, down());
+    let mut next = Service::resume(with, bench.service.state(), ms(0));
+    assert_eq!(next.poll(), None);
+    next.handle(ms(1), ServiceInput::Verdict { real: address(12), check: 0, verdict: up() });
+    assert_eq!(next.table().len(), 2, "12 and the drained 14");
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub(crate) fn ms(millis: u64) -> Time {
 }
 
 pub(crate) fn target() -> Target {
-    Target::new("10.0.2.11:80".parse().unwrap())
+    Target::new(std::net::SocketAddr::from(([10, 0, 2, 11], 80)))
 }
 
 /// A pace in seconds: `connect_timeout` 2, `retry` 2, `delay_before_retry` 1, no warm-up.
@@ -76,7 +76,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(params: CheckParams, server: Server) -> Self {
         Self {
-            check: Check::new(params, 1, Time::ZERO).unwrap(),
+            check: Check::new(params, 1, Time::ZERO).expect("parameters that can be used"),
             now: Time::ZERO,
             server,
             log: Vec::new(),
