@@ -52,8 +52,8 @@ impl Check {
         let retry = may_retry && self.tried < pace.retry;
         let news = self.up || first;
         let own_line = !matches!(self.params.probe, Probe::File(_) | Probe::Bfd(_));
-        // These have one line, which says the same at the end.
-        let one_line = matches!(self.params.probe, Probe::Smtp(_) | Probe::Dns(_) | Probe::Misc(_));
+        // These have a line for each failure and another one for the last; all others one, which says more at the end.
+        let one_line = !matches!(self.params.probe, Probe::Tcp | Probe::Http(_) | Probe::Udp(_) | Probe::Ping);
         if news && own_line && self.params.log_all_failures && (retry || !one_line) {
             self.say(What::Failure { reason: reason.clone(), tried: self.tried });
         }
