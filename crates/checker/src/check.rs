@@ -349,7 +349,11 @@ impl Check {
     }
 
     fn say(&mut self, what: What) {
-        self.out.push_back(Output::Log(Sentence { params: Arc::clone(&self.params), what }));
+        self.out.push_back(Output::Log(Sentence {
+            params: Arc::clone(&self.params),
+            address: self.target().address,
+            what,
+        }));
     }
 }
 

@@ -232,7 +232,7 @@ fn news<S>(entry: &Entry<S>) -> Vec<Verdict> {
     if check.has_run() {
         news.push(match (check.is_up(), &entry.reason) {
             (false, Some(reason)) => {
-                let mail = mail_down(check.params(), reason);
+                let mail = mail_down(check.params(), check.params().target.address, reason);
                 Verdict::Down { first: true, reason: reason.clone(), mail }
             }
             (up, _) => Verdict::Up { first: true, mail: (!up).then(|| mail_up(&check.params().probe)) },

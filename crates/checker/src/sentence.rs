@@ -10,6 +10,8 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sentence {
     pub(crate) params: Arc<CheckParams>,
+    /// Whom the run was about: of several mail servers, the one whose turn it was.
+    pub(crate) address: SocketAddr,
     pub(crate) what: What,
 }
 
@@ -78,7 +80,7 @@ impl Sentence {
             Probe::Tcp if timeout => format!("TCP connection to {real} timeout."),
             Probe::Tcp => format!("TCP connection to {real} failed."),
             Probe::Http(_) => page(reason, real),
-            Probe::Smtp(_) => format!("SMTP_CHECK {}", smtp(&self.params, reason)),
+            Probe::Smtp(_) => format!("SMTP_CHECK {}", smtp(self.address, reason)),
             Probe::Dns(_) => format!("DNS_CHECK ({real}) {}", dns(reason)),
             Probe::Udp(_) if *reason == Reason::Mismatch => format!("UDP check to {real} reply data mismatch."),
             Probe::Udp(_) => format!("UDP connection to {real} failed."),
@@ -146,16 +148,16 @@ pub(crate) fn mail_up(probe: &Probe) -> String {
 }
 
 /// The body of the mail about a failure.
-pub(crate) fn mail_down(params: &CheckParams, reason: &Reason) -> String {
+pub(crate) fn mail_down(params: &CheckParams, address: SocketAddr, reason: &Reason) -> String {
     let name = mail_name(&params.probe);
     match params.probe {
         Probe::Http(_) => format!("=> {name} failed on service : HTTP request failed <="),
-        Probe::Smtp(_) => format!("=> {name} failed on service : {} <=", smtp(params, reason)),
+        Probe::Smtp(_) => format!("=> {name} failed on service : {} <=", smtp(address, reason)),
         _ => format!("=> {name} failed on service <="),
     }
 }
 
-fn smtp(params: &CheckParams, reason: &Reason) -> String {
+fn smtp(address: SocketAddr, reason: &Reason) -> String {
     let what = match reason {
         Reason::Greeting => "Bad greeting banner from",
         Reason::Helo => "Bad HELO response from",
@@ -165,7 +167,7 @@ fn smtp(params: &CheckParams, reason: &Reason) -> String {
         Reason::Refused(_) => "Could not connect to",
         _ => "Read error from",
     };
-    format!("{what} server {}", pair(params.target.address))
+    format!("{what} server {}", pair(address))
 }
 
 fn program(command: &[String]) -> &str {

@@ -64,10 +64,8 @@ impl Check {
         }
         self.tried = 0;
         self.has_run = true;
-        match self.params.probe {
-            Probe::Http(_) => self.failed_turn = Some(self.turn),
-            Probe::Smtp(_) => self.turn = 0,
-            _ => {}
+        if matches!(self.params.probe, Probe::Http(_)) {
+            self.failed_turn = Some(self.turn);
         }
         self.again(pace.delay_loop);
         if news {
@@ -81,8 +79,11 @@ impl Check {
                 self.say(What::Failed { reason: reason.clone(), counted });
             }
             self.up = false;
-            let mail = mail_down(&self.params, &reason);
+            let mail = mail_down(&self.params, self.target().address, &reason);
             self.out.push_back(Output::Verdict(Verdict::Down { first, reason, mail }));
+        }
+        if matches!(self.params.probe, Probe::Smtp(_)) {
+            self.turn = 0;
         }
     }
 

@@ -29,6 +29,24 @@ pub struct ServiceParams {
     pub reals: Vec<RealParams>,
 }
 
+/// One without real servers, with keepalived's defaults.
+impl Default for ServiceParams {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            quorum: 1,
+            hysteresis: 0,
+            omega: false,
+            smtp_alert: false,
+            no_checker_emails: false,
+            init_notifies: false,
+            sorry: None,
+            outlier: None,
+            reals: Vec::new(),
+        }
+    }
+}
+
 /// A sorry server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sorry {

@@ -182,6 +182,11 @@ fn all_mail_servers_of_a_check_must_answer() {
     world.run_to(1000);
     assert_eq!(world.begun, [1000, 1000]);
     assert_eq!(world.lines().len(), 2, "one success of both");
+    world.server = Server::Refuses;
+    world.run_to(7000);
+    let lines = world.lines();
+    assert_eq!(lines.len(), 4);
+    assert!(lines.iter().all(|(_, line)| line.contains("server [10.0.2.21]:25")), "{lines:?}");
 }
 
 #[test]

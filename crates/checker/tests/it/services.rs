@@ -25,18 +25,7 @@ fn real(number: u8, weight: i64) -> RealParams {
 }
 
 fn params(reals: Vec<RealParams>) -> ServiceParams {
-    ServiceParams {
-        name: "[10.0.1.10]:tcp:80".into(),
-        quorum: 1,
-        hysteresis: 0,
-        omega: false,
-        smtp_alert: false,
-        no_checker_emails: false,
-        init_notifies: false,
-        sorry: None,
-        outlier: None,
-        reals,
-    }
+    ServiceParams { name: "[10.0.1.10]:tcp:80".into(), reals, ..ServiceParams::default() }
 }
 
 fn sorry(inhibit: bool) -> Option<Sorry> {
