@@ -380,8 +380,12 @@ fn events_of_earlier_attempts_are_ignored() {
     assert!(!world.check.is_up());
     world.lines();
     world.check.handle(ms(3500), Input::Net(1, Net::Connected));
-    world.run_to(3900);
+    world.run_to(7500);
+    assert_eq!(world.begun, [1000, 7000], "another one is going on");
+    world.check.handle(ms(7500), Input::Net(1, Net::Connected));
+    world.run_to(8900);
     world.expect(&[]);
+    assert!(!world.check.is_up());
 }
 
 #[test]
