@@ -3,11 +3,12 @@
 use super::{Findings, Source};
 
 /// Which crates of ours each may use. Tests and applications see everything.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("rvs-wire", &[]),
     ("rvs-machine", &[]),
     ("rvs-vrrp", &["rvs-wire", "rvs-machine"]),
     ("rvs-bfd", &["rvs-machine"]),
+    ("rvs-checker", &["rvs-wire", "rvs-machine"]),
     ("rvs-core", &["rvs-wire"]),
     ("rvs-ebpf", &["rvs-wire", "rvs-core"]),
     ("rvs-intent", &["rvs-wire", "rvs-core"]),
