@@ -3,7 +3,7 @@
 use super::{Findings, Source};
 
 /// Which crates of ours each may use. Tests and applications see everything.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("rvs-wire", &[]),
     ("rvs-machine", &[]),
     ("rvs-vrrp", &["rvs-wire", "rvs-machine"]),
@@ -14,6 +14,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("rvs-config", &["rvs-wire", "rvs-core", "rvs-intent"]),
     ("rvs-dataplane", &["rvs-wire", "rvs-core", "rvs-intent"]),
     ("rvs-host", &["rvs-wire", "rvs-machine"]),
+    ("rvs-daemon", &["rvs-machine", "rvs-vrrp", "rvs-bfd", "rvs-config", "rvs-host"]),
 ];
 
 /// Packages that stand above all arrows, by the folder they lie in.
