@@ -32,6 +32,8 @@ const PROGRAMS: [(&str, &str, &str); 30] = [
     ("nsenter", "util-linux", "entering namespaces"),
     ("ps", "procps", "leftover processes"),
     ("keepalived", "keepalived", "comparison"),
+    ("tshark", "tshark", "dissecting captures"),
+    ("bird", "bird2", "a neighbour for BFD"),
     ("modprobe", "kmod", "modules of the old kernel"),
     ("qemu-system-x86_64", "qemu-system-x86", "the old kernel"),
     ("busybox", "busybox-static", "user space of the old kernel"),

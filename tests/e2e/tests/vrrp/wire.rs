@@ -22,7 +22,7 @@ fn tshark_finds_no_malformed_packet_and_no_wrong_checksum() -> Result<()> {
         let capture = pair
             .switch()
             .command("tcpdump")
-            .args(&format!("-i br0 -p -n -U -w {}", file.display()))
+            .args(&format!("-i pa -p -n -U -w {}", file.display()))
             .serve(&pair.dir().join("tcpdump.log"))?;
         let begun = || std::fs::metadata(&file).is_ok_and(|facts| facts.len() > 0);
         eventually(LIMIT, || Ok(ensure!(begun(), "tcpdump has not begun")))?;
