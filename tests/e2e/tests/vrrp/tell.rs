@@ -82,7 +82,7 @@ fn files_processes_and_interfaces_count() -> Result<()> {
     let file = pair.dir().join("number");
     let sleeper = pair.dir().join("sleeper-of-test");
     fs::copy("/bin/sleep", &sleeper)?;
-    pair.side(Side::A).ip_batch("link add dummy0 type dummy\nlink set dummy0 up\n")?;
+    pair.side(Side::A).ip_batch("link add dummy0 type veth peer name dummy1\nlink set dummy0 up\nlink set dummy1 up\n")?;
     let blocks = format!(
         "track_file f {{\n file {}\n weight 1\n init_file 0 overwrite\n}}\ntrack_process p {{\n process {}\n full_command\n \
          weight -5\n}}\n",
