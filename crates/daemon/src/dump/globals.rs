@@ -135,7 +135,9 @@ fn rest(lines: &mut Vec<String>, globals: &Globals) {
         format!("Script security {}", if globals.enable_script_security { "enabled" } else { "disabled" }),
         format!("Default script uid:gid {}:{}", user.uid, user.gid),
     ]);
-    for name in ["vrrp_netlink_cmd", "vrrp_netlink_monitor", "process_monitor", "lvs_netlink_cmd", "lvs_netlink_monitor"] {
+    for name in
+        ["vrrp_netlink_cmd", "vrrp_netlink_monitor", "process_monitor", "lvs_netlink_cmd", "lvs_netlink_monitor"]
+    {
         lines.extend([format!("{name}_rcv_bufs = 0"), format!("{name}_rcv_bufs_force = 0")]);
     }
     lines.extend([

@@ -14,7 +14,9 @@ const ROWS: [Row; 14] = [
     ("become_master", "become_master", "Became master", |s| s.become_master),
     ("release_master", "release_master", "Released master", |s| s.release_master),
     ("packet_len_err", "packet_length_errors", "Packet length errors", |s| s.packet_len_err),
-    ("advert_interval_err", "advertisements_interval_errors", "Advertisement interval errors", |s| s.advert_interval_err),
+    ("advert_interval_err", "advertisements_interval_errors", "Advertisement interval errors", |s| {
+        s.advert_interval_err
+    }),
     ("ip_ttl_err", "ip_ttl_errors", "TTL errors", |s| s.ip_ttl_err),
     ("invalid_type_rcvd", "invalid_type_received", "Invalid type errors", |s| s.invalid_type_rcvd),
     ("addr_list_err", "address_list_errors", "Address list errors", |s| s.addr_list_err),

@@ -120,7 +120,8 @@ fn counters(stats: &Stats) -> Value {
 /// The table of `rvs vrrp`.
 pub fn table(status: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    let mut rows = vec![["INSTANCE", "STATE", "INTERFACE", "VRID", "PRIO", "MASTER", "SINCE", "ADDRESSES"].map(str::to_owned)];
+    let mut rows =
+        vec![["INSTANCE", "STATE", "INTERFACE", "VRID", "PRIO", "MASTER", "SINCE", "ADDRESSES"].map(str::to_owned)];
     for instance in status["instances"].as_array().into_iter().flatten() {
         let addresses = instance["addresses"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let master = match instance["state"].as_str() {

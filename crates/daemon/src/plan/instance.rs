@@ -110,7 +110,9 @@ fn unsupported(block: &Instance, params: &InstanceParams, remarks: &mut Vec<Stri
         remarks.push(format!("({name}) addresses on other interfaces have no macvlan of their own"));
     }
     if !params.accept && !params.is_owner() {
-        remarks.push(format!("({name}) no_accept: packets to the virtual addresses are not dropped, they reach this host"));
+        remarks.push(format!(
+            "({name}) no_accept: packets to the virtual addresses are not dropped, they reach this host"
+        ));
     }
     if block.lvs_sync_daemon_interface.is_some() {
         remarks.push(format!("({name}) lvs_sync_daemon_interface is not followed; start the daemon with ipvsadm"));

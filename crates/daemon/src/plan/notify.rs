@@ -99,8 +99,7 @@ impl Notifies {
             let lower = block.notify_master_rx_lower_pri.as_ref();
             (block.name.0.clone(), Recipient::of(&block.notifies, lower, mail))
         };
-        let group =
-            |block: &vrrp::SyncGroup| (block.name.0.clone(), Recipient::of(&block.notifies, None, mail));
+        let group = |block: &vrrp::SyncGroup| (block.name.0.clone(), Recipient::of(&block.notifies, None, mail));
         let fifo = |fifo: &Option<value::command::Fifo>, script: &Option<value::Command>| {
             fifo.as_ref().map(|fifo| (PathBuf::from(&fifo.path), script.as_ref().map(Command::of)))
         };

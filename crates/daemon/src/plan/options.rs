@@ -27,11 +27,7 @@ pub struct Dumps {
 impl Default for Dumps {
     fn default() -> Self {
         let path = |name: &str| PathBuf::from("/tmp").join(name);
-        Self {
-            data: path("keepalived.data"),
-            stats: path("keepalived.stats"),
-            json: path("keepalived.json"),
-        }
+        Self { data: path("keepalived.data"), stats: path("keepalived.stats"), json: path("keepalived.json") }
     }
 }
 

@@ -196,7 +196,8 @@ fn addresses_routes_and_rules_are_what_ip_would_make_of_them() {
     assert_eq!(statics.addresses[0].1.dev.as_deref(), Some("eth0"), "the default interface");
     let tables = Tables::parse("77 web # ours\n\nnonsense\n");
     let index = |name: &str| (name == "eth0").then_some(4);
-    let lines: Vec<_> = statics.routes.iter().map(|name| route(&plan.catalogue.routes[name], &tables, &index)).collect();
+    let lines: Vec<_> =
+        statics.routes.iter().map(|name| route(&plan.catalogue.routes[name], &tables, &index)).collect();
     let first = lines[0].as_ref().expect("a route");
     assert_eq!((first.key.table, first.key.metric, first.hops[0].index), (77, 5, Some(4)));
     assert_eq!((first.metrics.as_slice(), first.locked.len()), (&[(rvs_host::net::Metric::Mtu, 1400)][..], 1));

@@ -68,7 +68,8 @@ impl<'a> House<'a> {
         let (options, for_thread, seed) = (plan.options.clone(), plan, seed(started.config()));
         let promptness = options.promptness.clone();
         let make = move || Director::open(for_thread, inbox, wisher, seed);
-        let thread = spawn("vrrp", promptness, Arc::clone(&lateness), make).map_err(|error| format!("vrrp: {error}"))?;
+        let thread =
+            spawn("vrrp", promptness, Arc::clone(&lateness), make).map_err(|error| format!("vrrp: {error}"))?;
         let panel = Panel { orders, lateness };
         let _ = panel.orders.post(Order::Start);
         trackers.run(tracked);

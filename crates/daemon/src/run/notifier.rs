@@ -114,7 +114,11 @@ fn notice(notify: &Notify) -> Notice {
     }
 }
 
-fn open(path: &std::path::Path, reader: &Option<Command>, scripts: &Scripts) -> Option<(PathBuf, Option<Command>, Fifo)> {
+fn open(
+    path: &std::path::Path,
+    reader: &Option<Command>,
+    scripts: &Scripts,
+) -> Option<(PathBuf, Option<Command>, Fifo)> {
     let script = reader.as_ref().and_then(|command| scripts.get(command)).cloned();
     match Fifo::open(path, script) {
         Ok(fifo) => Some((path.to_owned(), reader.clone(), fifo)),

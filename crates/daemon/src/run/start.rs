@@ -3,8 +3,8 @@
 use crate::plan::{Facts, Plan};
 use rvs_config::keepalived::options::{Id, Settings};
 use rvs_config::keepalived::{Config, Disk, Level, Loaded, load};
-use rvs_host::daemon::{PidFileKind, default_path, enter_namespace};
 use rvs_host::clock;
+use rvs_host::daemon::{PidFileKind, default_path, enter_namespace};
 use rvs_machine::Time;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

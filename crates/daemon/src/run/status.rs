@@ -91,9 +91,8 @@ async fn answer(mut stream: UnixStream, panel: Panel) -> io::Result<()> {
 pub fn fetch(path: Option<&Path>) -> io::Result<serde_json::Value> {
     let standard = default_path(rvs_host::daemon::PidFileKind::Daemon, false, None).with_extension("sock");
     let path = path.unwrap_or(&standard);
-    let named = |error: io::Error| {
-        io::Error::new(error.kind(), format!("no daemon answers at {}: {error}", path.display()))
-    };
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("no daemon answers at {}: {error}", path.display()));
     let stream = Blocking::connect(path).map_err(named)?;
     stream.set_read_timeout(Some(LONGEST))?;
     let mut text = String::new();

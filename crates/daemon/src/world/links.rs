@@ -25,12 +25,7 @@ pub(super) struct Links {
 
 impl Links {
     pub(super) fn new(delays: BTreeMap<String, (Duration, Duration)>) -> Self {
-        Self {
-            delays: LinkDelays::new(delays),
-            up: BTreeMap::new(),
-            told: BTreeMap::new(),
-            homeless: BTreeSet::new(),
-        }
+        Self { delays: LinkDelays::new(delays), up: BTreeMap::new(), told: BTreeMap::new(), homeless: BTreeSet::new() }
     }
 
     pub(super) fn set_delays(&mut self, delays: BTreeMap<String, (Duration, Duration)>) {

@@ -16,10 +16,10 @@ use estate::Estate;
 use links::Links;
 use ports::Ports;
 use rvs_bfd::Speaker;
+use rvs_host::clock;
 use rvs_host::net::{Event, Interface, Monitor, NetError};
 use rvs_host::socket::FrameSender;
 use rvs_host::thread::{Mailbox, World};
-use rvs_host::clock;
 use rvs_machine::{Machine, Time};
 use rvs_vrrp::params::Name;
 use rvs_vrrp::{Input, Notify, Output, Received, Router, wall_clock};
@@ -267,7 +267,15 @@ impl Director {
             Output::Addresses { instance, addresses, add } => {
                 if add || !self.keep {
                     let device = self.router.instance(&instance).map(|known| known.params().address_device().clone());
-                    self.estate.addresses(now, &instance, device.as_ref(), &addresses, add, &self.catalogue, &self.monitor);
+                    self.estate.addresses(
+                        now,
+                        &instance,
+                        device.as_ref(),
+                        &addresses,
+                        add,
+                        &self.catalogue,
+                        &self.monitor,
+                    );
                 }
             }
             Output::Routes { instance, routes, add } => self.things(now, &instance, &routes, add, true),

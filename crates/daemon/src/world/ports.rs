@@ -96,7 +96,9 @@ impl Ports {
                     Ok(()) => {
                         port.groups.insert(group);
                     }
-                    Err(error) => tracing::warn!(target: "Keepalived_vrrp", "joining {group} on {}: {error}", key.device),
+                    Err(error) => {
+                        tracing::warn!(target: "Keepalived_vrrp", "joining {group} on {}: {error}", key.device)
+                    }
                 }
             }
             return;
@@ -135,7 +137,9 @@ impl Ports {
             match port.socket.drain(|packet| each(&key.device, packet)) {
                 Ok(drained) => more |= drained.more,
                 // A link that went down says so here once; its instances hear of it from the kernel's own news.
-                Err(errno) => tracing::debug!(target: "Keepalived_vrrp", "receiving on {}: {}", key.device, errno.desc()),
+                Err(errno) => {
+                    tracing::debug!(target: "Keepalived_vrrp", "receiving on {}: {}", key.device, errno.desc())
+                }
             }
         }
         more
@@ -158,7 +162,8 @@ impl Ports {
             Err(errno) => {
                 if self.failing.insert(datagram.instance.clone(), errno) != Some(errno) {
                     let (instance, interface) = (&datagram.instance, &datagram.interface);
-                    let text = format!("({instance}) send advert error {} ({}) on {interface}", errno as i32, errno.desc());
+                    let text =
+                        format!("({instance}) send advert error {} ({}) on {interface}", errno as i32, errno.desc());
                     tracing::info!(target: "Keepalived_vrrp", "{text}");
                 }
             }
@@ -174,7 +179,9 @@ fn announce(key: &Key, index: u32, socket: &RawSocket, config: &Config) {
     let family = if key.ipv6 { "IPv6" } else { "IPv4" };
     let of_it = |params: &&InstanceParams| params.interface == key.device && params.ipv6 == key.ipv6;
     let how = match config.instances.iter().find(of_it) {
-        Some(InstanceParams { transport: Transport::Multicast { group }, .. }) => format!(" multicast, address({group})"),
+        Some(InstanceParams { transport: Transport::Multicast { group }, .. }) => {
+            format!(" multicast, address({group})")
+        }
         Some(params) => match params.source {
             Some(source) => format!(" , unicast, address({source})"),
             None => " , unicast".into(),

@@ -55,8 +55,10 @@ fn a_flood_of_bad_adverts_moves_nobody() -> Result<()> {
         let status = status(&pair)?;
         let number = |value: &serde_json::Value| value.as_u64().unwrap_or(0);
         let counters = &status["instances"][0]["counters"];
-        let malformed: u64 = status["malformed"].as_object().into_iter().flatten().map(|(_, value)| number(value)).sum();
-        let named = ["auth_failure", "ip_ttl_err", "packet_len_err", "checksum_err", "version_err", "invalid_type_rcvd"];
+        let malformed: u64 =
+            status["malformed"].as_object().into_iter().flatten().map(|(_, value)| number(value)).sum();
+        let named =
+            ["auth_failure", "ip_ttl_err", "packet_len_err", "checksum_err", "version_err", "invalid_type_rcvd"];
         let refused: u64 = named.iter().map(|name| number(&counters[*name])).sum();
         // Sockets lose what does not fit, but never most of it: the thread drains them before anything else.
         let counted = malformed + refused + number(&status["unknown_vrid"]) + number(&status["unwanted"]);

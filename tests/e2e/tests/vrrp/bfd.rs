@@ -22,7 +22,8 @@ fn a_session_with_bird_carries_a_virtual_router() -> Result<()> {
         command.serve(&pair.dir().join(log))
     };
     let first = bird("bird1.log")?;
-    let session = "bfd_instance peer {\n neighbor_ip 10.0.1.100\n source_ip 10.0.1.1\n min_rx 50\n min_tx 50\n idle_tx 200\n}\n";
+    let session =
+        "bfd_instance peer {\n neighbor_ip 10.0.1.100\n source_ip 10.0.1.1\n min_rx 50\n min_tx 50\n idle_tx 200\n}\n";
     let tracked = instance(Dialect::V3, Side::A, 150, "track_bfd {\n peer\n }\n");
     let a = pair.keepalived(Side::A, Whose::Ours, &format!("{session}{tracked}"))?;
     let _b = pair.keepalived(Side::B, Whose::Ours, &instance(Dialect::V3, Side::B, 100, ""))?;

@@ -28,7 +28,8 @@ fn an_address_that_somebody_removes_comes_back() -> Result<()> {
 #[test]
 fn routes_rules_and_static_things_come_and_go() -> Result<()> {
     let Some(pair) = start()? else { return Ok(()) };
-    pair.side(Side::A).ip_batch("link add dummy0 type veth peer name dummy1\nlink set dummy0 up\nlink set dummy1 up\n")?;
+    pair.side(Side::A)
+        .ip_batch("link add dummy0 type veth peer name dummy1\nlink set dummy0 up\nlink set dummy1 up\n")?;
     let statics = "static_ipaddress {\n 192.0.2.1/24 dev dummy0\n}\nstatic_routes {\n 198.51.100.0/24 dev dummy0 metric 7\n}\n\
                    static_rules {\n from 192.0.2.9 table 77 priority 990\n}\n";
     let more = "virtual_ipaddress_excluded {\n fd00:1::99/64\n }\n virtual_routes {\n 203.0.113.0/24 via 10.0.1.100 dev eth0 \
@@ -53,7 +54,8 @@ fn routes_rules_and_static_things_come_and_go() -> Result<()> {
     pair.side(Side::A).ip("rule del priority 991")?;
     has("rule show", "from 10.0.1.10 lookup 77")?;
     ensure!(a.stop()? == 0);
-    let left = [listed(&pair, "addr show")?, listed(&pair, "route show table all")?, listed(&pair, "rule show")?].concat();
+    let left =
+        [listed(&pair, "addr show")?, listed(&pair, "route show table all")?, listed(&pair, "rule show")?].concat();
     for text in ["192.0.2.1/24", "198.51.100.0", "fd00:1::99", "203.0.113.0", "lookup 77", "10.0.1.10/"] {
         ensure!(!left.contains(text), "{text} stayed:\n{left}");
     }
@@ -69,7 +71,8 @@ fn a_macvlan_carries_the_virtual_mac_address() -> Result<()> {
         eventually(LIMIT, || pair.only(Side::A, dialect.vip()))?;
         a.said("(VI_1): Success creating VMAC interface vrrp.51")?;
         eventually(LIMIT, || pair.answers(dialect.vip()))?;
-        let adverts = pair.client().command("timeout").args("20 tcpdump -i eth0 -n -e -c 3 proto 112 or ip6 proto 112").run()?;
+        let adverts =
+            pair.client().command("timeout").args("20 tcpdump -i eth0 -n -e -c 3 proto 112 or ip6 proto 112").run()?;
         ensure!(adverts.stdout.lines().count() == 3 && adverts.stdout.matches(mac).count() == 3, "{adverts}");
         ensure!(b.count("Entering MASTER STATE") == 0, "the other did not hear it: {}", b.log());
         ensure!(a.stop()? == 0);

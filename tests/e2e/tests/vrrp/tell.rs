@@ -39,10 +39,7 @@ fn scripts_and_fifos_are_told_in_order() -> Result<()> {
     ensure!(a.stop()? == 0);
     let text = fs::read_to_string(&out)?;
     let of = |kind: &str| text.lines().filter(|line| line.contains(kind)).map(str::to_owned).collect::<Vec<_>>();
-    ensure!(
-        of("VI_1") == ["INSTANCE VI_1 BACKUP 150", "INSTANCE VI_1 MASTER 150", "INSTANCE VI_1 STOP 150"],
-        "{text}"
-    );
+    ensure!(of("VI_1") == ["INSTANCE VI_1 BACKUP 150", "INSTANCE VI_1 MASTER 150", "INSTANCE VI_1 STOP 150"], "{text}");
     let groups = of("GROUP");
     ensure!(groups.last().is_some_and(|line| line == "GROUP G STOP 0"), "{text}");
     ensure!(groups.contains(&"GROUP G MASTER 0".to_owned()), "{text}");
@@ -82,7 +79,8 @@ fn files_processes_and_interfaces_count() -> Result<()> {
     let file = pair.dir().join("number");
     let sleeper = pair.dir().join("sleeper-of-test");
     fs::copy("/bin/sleep", &sleeper)?;
-    pair.side(Side::A).ip_batch("link add dummy0 type veth peer name dummy1\nlink set dummy0 up\nlink set dummy1 up\n")?;
+    pair.side(Side::A)
+        .ip_batch("link add dummy0 type veth peer name dummy1\nlink set dummy0 up\nlink set dummy1 up\n")?;
     let blocks = format!(
         "track_file f {{\n file {}\n weight 1\n init_file 0 overwrite\n}}\ntrack_process p {{\n process {}\n full_command\n \
          weight -5\n}}\n",
@@ -131,7 +129,8 @@ fn dumps_are_written_on_signals() -> Result<()> {
     a.signal_number(36)?;
     let read = |end: &str| fs::read_to_string(path(end)).map_err(anyhow::Error::from);
     let data = eventually(LIMIT, || read("data"))?;
-    for line in ["------< VRRP Topology >------", " VRRP Instance = VI_1", "   State = MASTER", "   Password = secret"] {
+    for line in ["------< VRRP Topology >------", " VRRP Instance = VI_1", "   State = MASTER", "   Password = secret"]
+    {
         ensure!(data.lines().any(|found| found == line), "{line}\n{data}");
     }
     let stats = eventually(LIMIT, || read("stats"))?;
@@ -175,7 +174,8 @@ fn scripts_that_others_could_change_are_not_run_as_root() -> Result<()> {
     fs::set_permissions(&notify, fs::Permissions::from_mode(0o777))?;
     let globals = format!("{GLOBALS} enable_script_security\n}}\n");
     let more = format!("notify {}\n", notify.display());
-    let a = pair.keepalived(Side::A, Whose::Ours, &format!("{globals}{}", instance(Dialect::V3, Side::A, 150, &more)))?;
+    let a =
+        pair.keepalived(Side::A, Whose::Ours, &format!("{globals}{}", instance(Dialect::V3, Side::A, 150, &more)))?;
     master(&pair, Side::A, VIP)?;
     a.said("unsafe permissions found for script")?;
     ensure!(a.stop()? == 0);

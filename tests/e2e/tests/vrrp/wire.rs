@@ -37,7 +37,10 @@ fn tshark_finds_no_malformed_packet_and_no_wrong_checksum() -> Result<()> {
         eventually(LIMIT, || Ok(ensure!(seen(advert)? >= 5, "too few adverts")))?;
         capture.stop(Signal::SIGTERM)?;
         ensure!(seen("_ws.malformed")? == 0, "{dialect:?}: malformed packets");
-        ensure!(seen("vrrp.checksum.status == \"Bad\" || ip.checksum.status == \"Bad\"")? == 0, "{dialect:?}: checksums");
+        ensure!(
+            seen("vrrp.checksum.status == \"Bad\" || ip.checksum.status == \"Bad\"")? == 0,
+            "{dialect:?}: checksums"
+        );
         ensure!(seen("icmpv6.checksum.status == \"Bad\"")? == 0, "{dialect:?}: checksums of ICMPv6");
         // The checksums were looked at at all.
         if dialect != Dialect::V2Ah {
