@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Programs, the Debian packages they come in, and what for.
-const PROGRAMS: [(&str, &str, &str); 30] = [
+const PROGRAMS: [(&str, &str, &str); 32] = [
     ("nginx", "nginx-light", "real servers"),
     ("curl", "curl", "clients"),
     ("nc", "netcat-openbsd", "clients and servers"),

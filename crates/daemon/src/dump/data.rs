@@ -145,8 +145,11 @@ fn authentication(params: &InstanceParams, block: &Block) -> Vec<String> {
     [format!("   Authentication type = {kind}")].into_iter().chain(password).collect()
 }
 
+/// The name of something tracked, if it is of one kind.
+type Pick = fn(&Tracked) -> Option<&rvs_vrrp::Name>;
+
 fn tracks(params: &InstanceParams) -> Vec<String> {
-    let kinds: [(&str, fn(&Tracked) -> Option<&rvs_vrrp::Name>); 5] = [
+    let kinds: [(&str, Pick); 5] = [
         ("interfaces", |what| if let Tracked::Interface(name) = what { Some(name) } else { None }),
         ("scripts", |what| if let Tracked::Script(name) = what { Some(name) } else { None }),
         ("files", |what| if let Tracked::File(name) = what { Some(name) } else { None }),

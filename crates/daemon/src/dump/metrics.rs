@@ -5,8 +5,10 @@ use crate::world::Snapshot;
 use rvs_vrrp::{Instance, Stats};
 use std::fmt::Write as _;
 
+/// How a counter is read.
+type Read = fn(&Stats) -> u64;
 /// A counter: its name for gen2brain's exporter, its name for mehdy's, what it is, and how it is read.
-type Row = (&'static str, &'static str, &'static str, fn(&Stats) -> u64);
+type Row = (&'static str, &'static str, &'static str, Read);
 
 const ROWS: [Row; 14] = [
     ("advert_rcvd", "advertisements_received", "Advertisements received", |s| s.advert_rcvd),
@@ -88,7 +90,7 @@ fn states(page: &mut String, snapshot: &Snapshot) {
 }
 
 fn own(page: &mut String, snapshot: &Snapshot, panel: &Panel) {
-    let rows: [(&str, &str, fn(&Stats) -> u64); 5] = [
+    let rows: [(&str, &str, Read); 5] = [
         ("rvs_vrrp_checksum_errors_total", "Adverts with a wrong checksum", |s| s.chk_err),
         ("rvs_vrrp_version_errors_total", "Adverts of another version", |s| s.vers_err),
         ("rvs_vrrp_ignored_total", "Adverts ignored", |s| s.ignored),

@@ -5,6 +5,7 @@ use rvs_host::socket::Packet;
 use rvs_host::socket::bfd::{BfdListener, BfdSender, MULTIHOP_PORT, PORT};
 use rvs_machine::Rng;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
@@ -30,9 +31,9 @@ impl BfdPorts {
         self.senders.retain(|_, (known, _)| all.contains(&&*known));
         for params in all {
             let (ipv6, multihop) = place(params);
-            if !self.listeners.contains_key(&(ipv6, multihop)) {
+            if let Entry::Vacant(place) = self.listeners.entry((ipv6, multihop)) {
                 match BfdListener::open(ipv6, if multihop { MULTIHOP_PORT } else { PORT }) {
-                    Ok(listener) => drop(self.listeners.insert((ipv6, multihop), listener)),
+                    Ok(listener) => drop(place.insert(listener)),
                     Err(error) => warn(params, &error),
                 }
             }

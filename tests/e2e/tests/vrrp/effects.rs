@@ -40,7 +40,8 @@ fn routes_rules_and_static_things_come_and_go() -> Result<()> {
     let has = |what: &str, text: &str| {
         eventually(LIMIT, || {
             let found = listed(&pair, what)?;
-            Ok(ensure!(found.contains(text), "{text} is missing:\n{found}\n{}", a.log()))
+            ensure!(found.contains(text), "{text} is missing:\n{found}\n{}", a.log());
+            Ok(())
         })
     };
     has("addr show dummy0", "192.0.2.1/24")?;

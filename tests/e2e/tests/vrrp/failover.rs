@@ -11,7 +11,7 @@ use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How often each failure is measured.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 10;
 
 /// How the director fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,7 +46,10 @@ fn once(whose: Whose, failure: Failure, config: &dyn Fn(Side) -> String) -> Resu
     let log = pair.dir().join("ping.log");
     let ping = pair.client().command("ping").args(&format!("-n -D -i 0.005 {VIP}")).serve(&log)?;
     let answers = || fs::read_to_string(&log).unwrap_or_default().matches("bytes from").count();
-    eventually(LIMIT, || Ok(ensure!(answers() > 100, "no answers")))?;
+    eventually(LIMIT, || {
+        ensure!(answers() > 100, "no answers");
+        Ok(())
+    })?;
     let failed = fail(&pair, failure, a)?;
     let took = eventually(LIMIT, || {
         first_answer(&fs::read_to_string(&log)?, failed).with_context(|| format!("no answer: {}", b.log()))

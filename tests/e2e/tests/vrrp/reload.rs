@@ -24,7 +24,10 @@ fn an_unchanged_instance_does_not_notice() -> Result<()> {
         let text = if round % 2 == 0 { format!("{one}{SECOND}") } else { one.clone() };
         fs::write(&path, text)?;
         a.signal(Signal::SIGHUP)?;
-        eventually(LIMIT, || Ok(ensure!(a.count("Reload complete") == round + 1, "no reload\n{}", a.log())))?;
+        eventually(LIMIT, || {
+            ensure!(a.count("Reload complete") == round + 1, "no reload\n{}", a.log());
+            Ok(())
+        })?;
     }
     fs::write(&path, format!("{one}{SECOND}"))?;
     a.signal(Signal::SIGHUP)?;
@@ -59,7 +62,8 @@ fn a_broken_configuration_changes_nothing() -> Result<()> {
         a.signal(Signal::SIGHUP)?;
         eventually(LIMIT, || {
             let after = a.count("Not reloaded") + a.count("Reload complete");
-            Ok(ensure!(after == before + 1, "{}", a.log()))
+            ensure!(after == before + 1, "{}", a.log());
+            Ok(())
         })?;
         a.alive()?;
         if !broken.is_empty() {
@@ -68,7 +72,10 @@ fn a_broken_configuration_changes_nothing() -> Result<()> {
         fs::write(&path, &one)?;
         let before = a.count("Reload complete");
         a.signal(Signal::SIGHUP)?;
-        eventually(LIMIT, || Ok(ensure!(a.count("Reload complete") == before + 1, "{}", a.log())))?;
+        eventually(LIMIT, || {
+            ensure!(a.count("Reload complete") == before + 1, "{}", a.log());
+            Ok(())
+        })?;
         master(&pair, Side::A, VIP)?;
     }
     ensure!(a.stop()? == 0);

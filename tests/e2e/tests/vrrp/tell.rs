@@ -95,7 +95,8 @@ fn files_processes_and_interfaces_count() -> Result<()> {
             let text = command.args(&format!("vrrp --json --socket {}/a.sock", pair.dir().display())).ok()?;
             let status: serde_json::Value = serde_json::from_str(&text)?;
             let found = status["instances"][0]["priority"].as_u64().context("no priority")?;
-            Ok(ensure!(found == wanted, "{found}, not {wanted}\n{}", a.log()))
+            ensure!(found == wanted, "{found}, not {wanted}\n{}", a.log());
+            Ok(())
         })
     };
     priority(145)?;

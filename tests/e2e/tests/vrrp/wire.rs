@@ -25,7 +25,10 @@ fn tshark_finds_no_malformed_packet_and_no_wrong_checksum() -> Result<()> {
             .args(&format!("-i pa -p -n -U -w {}", file.display()))
             .serve(&pair.dir().join("tcpdump.log"))?;
         let begun = || std::fs::metadata(&file).is_ok_and(|facts| facts.len() > 0);
-        eventually(LIMIT, || Ok(ensure!(begun(), "tcpdump has not begun")))?;
+        eventually(LIMIT, || {
+            ensure!(begun(), "tcpdump has not begun");
+            Ok(())
+        })?;
         let a = pair.keepalived(Side::A, Whose::Ours, &instance(dialect, Side::A, 150, ""))?;
         let _b = pair.keepalived(Side::B, Whose::Ours, &instance(dialect, Side::B, 100, ""))?;
         master(&pair, Side::A, dialect.vip())?;
@@ -34,7 +37,10 @@ fn tshark_finds_no_malformed_packet_and_no_wrong_checksum() -> Result<()> {
         let path = file.display().to_string();
         let seen = |filter: &str| count(&pair.client(), &path, filter);
         let advert = if dialect == Dialect::V2Ah { "ah" } else { "vrrp" };
-        eventually(LIMIT, || Ok(ensure!(seen(advert)? >= 5, "too few adverts")))?;
+        eventually(LIMIT, || {
+            ensure!(seen(advert)? >= 5, "too few adverts");
+            Ok(())
+        })?;
         capture.stop(Signal::SIGTERM)?;
         ensure!(seen("_ws.malformed")? == 0, "{dialect:?}: malformed packets");
         ensure!(
