@@ -23,6 +23,7 @@ enum Mode {
     Signum,
     Test,
     Dump,
+    Genhash,
     Daemon,
 }
 
@@ -33,6 +34,7 @@ fn mode(settings: &Settings) -> Mode {
         (Id::Signum, Mode::Signum),
         (Id::DumpConfig, Mode::Dump),
         (Id::ConfigTest, Mode::Test),
+        (Id::Genhash, Mode::Genhash),
     ];
     modes.into_iter().find(|(id, _)| settings.has(*id)).map_or(Mode::Daemon, |(_, mode)| mode)
 }
@@ -54,6 +56,7 @@ pub fn run(args: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -> i32 {
         Mode::Signum => signum(settings.argument(Id::Signum).unwrap_or_default(), out, err),
         Mode::Test => test(&settings, err),
         Mode::Dump => dump(&settings, out, err),
+        Mode::Genhash => say(err, "keepalived: --genhash is not there yet\n", USAGE),
         Mode::Daemon => {
             let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
             rvs_daemon::run::run(&settings, &words, err)
@@ -191,6 +194,7 @@ mod tests {
         }
         assert!(call(&["-v"]).2.starts_with("Keepalived v2.2.7 ("));
         assert!(call(&["--help"]).2.starts_with("Usage: keepalived [OPTION...]\n"));
+        assert_eq!(call(&["-T"]).0, USAGE);
         let (status, _, err) = call(&["-n", "-f", "/nonexistent"]);
         assert_eq!((status, err.as_str()), (6, "keepalived: Unable to find configuration file /nonexistent\n"));
     }

@@ -29,6 +29,15 @@ pub struct Facts {
     pub keys: BTreeMap<PathBuf, Vec<u8>>,
 }
 
+/// Which parts run; the command line may leave some out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// The virtual routers.
+    pub vrrp: bool,
+    /// The BFD sessions.
+    pub bfd: bool,
+}
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
@@ -60,6 +69,18 @@ impl Plan {
         let (first, last) = &self.options.boundaries;
         let boundaries = [first, last].into_iter().flatten().map(|(command, _)| command);
         everybody.flat_map(Recipient::commands).chain(readers).chain(boundaries)
+    }
+
+    /// Leaves parts out.
+    pub fn restrict(&mut self, parts: Parts) {
+        if !parts.vrrp {
+            self.vrrp = Vrrp::default();
+            self.catalogue = Catalogue::default();
+            self.scripts.clear();
+        }
+        if !parts.bfd {
+            self.bfd.clear();
+        }
     }
 
     /// Leaves tracked scripts out that cannot be run: nobody waits for what will never be told.

@@ -61,6 +61,8 @@ pub struct Options {
     pub tell_states_after_reload: bool,
     /// Where figures for Prometheus are served.
     pub metrics: Option<SocketAddr>,
+    /// Log every address that comes or goes.
+    pub watch_addresses: bool,
     /// How long the end may take.
     pub patience: Duration,
     /// The room of sockets that adverts come to, in bytes; the kernel's default when nothing is said.
@@ -106,6 +108,7 @@ impl Options {
             no_fault_mails: globals.no_email_faults,
             tell_states_after_reload: globals.fifo_write_vrrp_states_on_reload,
             metrics: globals.metrics_listen.and_then(|to| Some(SocketAddr::new(to.address, to.port?))),
+            watch_addresses: false,
             patience: Duration::from_secs(globals.child_wait_time.map_or(5, Int::to)),
             room: match globals.vrrp_rx_bufs_policy {
                 Some(value::vrrp::RxBuffers::Bytes(bytes)) => usize::try_from(bytes).ok(),

@@ -348,6 +348,22 @@ pub(super) fn remark(config: &Config, remarks: &mut Vec<String>) {
     if !config.linkbeat_interfaces.is_empty() || config.globals.linkbeat_use_polling {
         remarks.push("links are never polled: the kernel tells of their changes".into());
     }
+    let globals = &config.globals;
+    for (keyword, given) in [
+        ("reload_time_file", globals.reload_time_file.is_some()),
+        ("reload_repeat", globals.reload_repeat),
+        ("reload_file", globals.reload_file.is_some()),
+        ("disable_local_igmp", globals.disable_local_igmp),
+        ("lvs_sync_daemon", globals.lvs_sync_daemon.is_some()),
+        ("lvs_timeouts", globals.lvs_timeouts.is_some()),
+        ("lvs_flush", globals.lvs_flush),
+        ("lvs_flush_on_stop", globals.lvs_flush_on_stop.is_some()),
+        ("lvs_notify_fifo", globals.lvs_notify_fifo.is_some()),
+    ] {
+        if given {
+            remarks.push(format!("{keyword} is read but not acted on: that part is not there yet"));
+        }
+    }
     if !config.track_groups.is_empty() {
         remarks.push("track_group has no effect: static addresses, routes and rules are put back when they go".into());
     }

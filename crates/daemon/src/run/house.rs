@@ -55,7 +55,7 @@ impl<'a> House<'a> {
     pub(super) async fn open(settings: &'a Settings, started: Started, log: &'a Log) -> Result<Self, String> {
         // First: a signal that comes while the rest is made must find somebody.
         let signals = Signals::open(settings.has(Id::IgnoreSigint)).map_err(|error| format!("signals: {error}"))?;
-        let mut plan = started.plan();
+        let mut plan = started.plan(settings);
         let (scripts, tracked) = Scripts::of(&mut plan);
         boundary(&plan.options.boundaries.0, &scripts).await;
         let (orders, inbox) = mailbox(ORDERS).map_err(|error| format!("making a mailbox: {error}"))?;
@@ -184,7 +184,7 @@ impl<'a> House<'a> {
                 return self.systemd.ready();
             }
         };
-        let mut plan = started.plan();
+        let mut plan = started.plan(self.settings);
         let (scripts, tracked) = Scripts::of(&mut plan);
         self.config = started.config().clone();
         self.trackers.look(&plan);

@@ -89,7 +89,9 @@ fn begin(
             Err(error) => return complain(err, &error.to_string(), FAILED),
         }
     }
-    if let Some(mask) = settings.argument(Id::Umask).and_then(|mask| u32::from_str_radix(mask, 8).ok()) {
+    let configured = started.config().globals.umask.as_ref().map(|mask| mask.0.as_str());
+    let mask = settings.argument(Id::Umask).or(configured);
+    if let Some(mask) = mask.and_then(|mask| u32::from_str_radix(mask, 8).ok()) {
         set_umask(mask);
     }
     let log = match Log::start(options) {

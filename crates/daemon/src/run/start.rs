@@ -1,6 +1,6 @@
 //! Reading the configuration: at the start, in the right namespace, and again at a reload.
 
-use crate::plan::{Facts, Plan};
+use crate::plan::{Facts, Parts, Plan};
 use rvs_config::keepalived::options::{Id, Settings};
 use rvs_config::keepalived::{Config, Disk, Level, Loaded, load};
 use rvs_host::clock;
@@ -67,7 +67,7 @@ impl Started {
     }
 
     /// The plan that follows from it.
-    pub fn plan(&self) -> Plan {
+    pub fn plan(&self, settings: &Settings) -> Plan {
         let mut keys = BTreeMap::new();
         for line in self.config().instances.iter().flat_map(|block| &block.auth_hmac.keys) {
             if let Some(path) = line.key.strip_prefix("file:")
@@ -77,7 +77,12 @@ impl Started {
             }
         }
         // The monotonic clock began with the machine, but for the time it slept.
-        let plan = Plan::of(self.config(), &Facts { uptime: clock::now().since(Time::ZERO), keys });
+        let mut plan = Plan::of(self.config(), &Facts { uptime: clock::now().since(Time::ZERO), keys });
+        plan.restrict(Parts {
+            vrrp: settings.has(Id::Vrrp) || !settings.has(Id::Check),
+            bfd: !settings.has(Id::NoBfd),
+        });
+        plan.options.watch_addresses = settings.has(Id::AddressMonitoring);
         for remark in &plan.remarks {
             tracing::warn!("{remark}");
         }

@@ -96,6 +96,7 @@ pub struct Director {
     wishes: mpsc::Sender<Wish>,
     dropped: u64,
     next_wall: Time,
+    watch_addresses: bool,
     keep: bool,
     finished: bool,
 }
@@ -129,6 +130,7 @@ impl Director {
             wishes,
             dropped: 0,
             next_wall: now,
+            watch_addresses: plan.options.watch_addresses,
             keep: false,
             finished: false,
         };
@@ -231,6 +233,9 @@ impl Director {
                 }
             }
         }
+        if self.watch_addresses {
+            events.iter().for_each(|event| announce(event, &self.monitor));
+        }
         let links = events.iter().any(|event| matches!(event, Event::Link(..) | Event::LinkGone(_) | Event::Resync));
         self.estate.events(now, &events, &self.catalogue, &self.monitor);
         if links {
@@ -324,6 +329,17 @@ impl Director {
             rvs_bfd::Output::Log(text) => tracing::info!(target: "Keepalived_bfd", "{text}"),
         }
     }
+}
+
+/// `-a`: tells of an address that came or went.
+fn announce(event: &Event, monitor: &Monitor) {
+    let (key, word) = match event {
+        Event::Address(facts) => (&facts.key, "added"),
+        Event::AddressGone(key) => (key, "deleted"),
+        _ => return,
+    };
+    let name = monitor.interface(key.index).map_or("(gone)", |interface| interface.name.as_str());
+    info(&format!("Netlink reports {}/{} {word} on {name}", key.ip, key.prefix));
 }
 
 fn info(text: &str) {
