@@ -183,3 +183,32 @@ fn scripts_that_others_could_change_are_not_run_as_root() -> Result<()> {
     ensure!(!out.exists(), "it was run");
     Ok(())
 }
+
+#[test]
+fn it_goes_into_the_background_and_is_there_only_once() -> Result<()> {
+    let Some(pair) = start()? else { return Ok(()) };
+    let path = |end: &str| pair.dir().join(end).display().to_string();
+    fs::write(path("d.conf"), instance(Dialect::V3, Side::A, 150, ""))?;
+    let files = format!(
+        "-D -G -g{} --flush-log-file -f {} -p {} -r {}",
+        path("d.log"),
+        path("d.conf"),
+        path("d.pid"),
+        path("d.v")
+    );
+    let command = || Ok::<_, anyhow::Error>(pair.side(Side::A).exec(tool("keepalived")?).args(&files));
+    command()?.ok()?;
+    master(&pair, Side::A, VIP)?;
+    let again = command()?.arg("-n").run()?;
+    ensure!(again.status == 1 && again.stderr.contains("daemon is already running"), "{again}");
+    let pid: i32 = fs::read_to_string(path("d.pid"))?.trim().parse()?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGTERM)?;
+    eventually(LIMIT, || {
+        ensure!(!PathBuf::from(path("d.pid")).exists(), "it has not ended");
+        Ok(())
+    })?;
+    let log = fs::read_to_string(path("d.log"))?;
+    ensure!(log.contains("(VI_1) Entering MASTER STATE") && log.contains("Stopped Keepalived"), "{log}");
+    ensure!(!pair.has(Side::A, VIP)?, "the address stayed");
+    Ok(())
+}
