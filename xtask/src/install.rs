@@ -13,8 +13,10 @@ use std::process::Command;
 
 /// Names that the one binary is called by, itself first.
 pub(crate) const TOOLS: [&str; 4] = ["rvs", "ipvsadm", "ipvsadm-save", "ipvsadm-restore"];
+/// Other names of it, whose documents are made otherwise.
+const NAMES: [&str; 1] = ["keepalived"];
 /// Units, below packaging/systemd.
-const UNITS: [&str; 3] = ["ipvsadm.service", "rvs-metrics.service", "rvs-metrics.timer"];
+const UNITS: [&str; 4] = ["ipvsadm.service", "keepalived.service", "rvs-metrics.service", "rvs-metrics.timer"];
 /// Documents, below the project's root.
 const DOCS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
 /// What the units have in the place of the directory of programs.
@@ -101,10 +103,10 @@ pub(crate) fn install(ws: &Workspace, args: &[String]) -> Result<()> {
 /// Puts programs, object, units, manual pages and completions in their places; how many files.
 pub(crate) fn lay_out(ws: &Workspace, binary: &Path, target: &Target) -> Result<usize> {
     let sbin = target.at("sbin");
-    let mut files = TOOLS.len() + 1;
+    let mut files = TOOLS.len() + NAMES.len() + 1;
     build::replace(binary, &sbin.join(TOOLS[0]))?;
     fs::set_permissions(sbin.join(TOOLS[0]), Permissions::from_mode(0o755))?;
-    for name in &TOOLS[1..] {
+    for name in TOOLS[1..].iter().chain(&NAMES) {
         build::link(TOOLS[0], &sbin.join(name))?;
     }
     // The binary has it inside; this copy is for who wants to look at it.
@@ -125,14 +127,20 @@ pub(crate) fn lay_out(ws: &Workspace, binary: &Path, target: &Target) -> Result<
             ("zsh-completion", format!("{}/_{tool}", target.zsh())),
             ("fish-completion", format!("share/fish/vendor_completions.d/{tool}.fish")),
         ] {
-            let made = Command::new(binary).args(["generate", document, tool]).output().context("making documents")?;
-            let complaint = String::from_utf8_lossy(&made.stderr);
-            ensure!(made.status.success(), "rvs generate {document} {tool}: {complaint}");
-            text(&target.at(file), std::str::from_utf8(&made.stdout).context("a document is text")?)?;
+            text(&target.at(file), &made(binary, &["generate", document, tool])?)?;
             files += 1;
         }
     }
-    Ok(files)
+    text(&target.at("share/man/man5/keepalived.conf.5"), &made(binary, &["config", "man"])?)?;
+    Ok(files + 1)
+}
+
+/// A document that the binary makes.
+fn made(binary: &Path, args: &[&str]) -> Result<String> {
+    let made = Command::new(binary).args(args).output().context("making documents")?;
+    let complaint = String::from_utf8_lossy(&made.stderr);
+    ensure!(made.status.success(), "rvs {}: {complaint}", args.join(" "));
+    String::from_utf8(made.stdout).context("a document is text")
 }
 
 /// Writes a file that everybody may read.

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Programs, the Debian packages they come in, and what for.
-const PROGRAMS: [(&str, &str, &str); 30] = [
+const PROGRAMS: [(&str, &str, &str); 32] = [
     ("nginx", "nginx-light", "real servers"),
     ("curl", "curl", "clients"),
     ("nc", "netcat-openbsd", "clients and servers"),
@@ -32,6 +32,8 @@ const PROGRAMS: [(&str, &str, &str); 30] = [
     ("nsenter", "util-linux", "entering namespaces"),
     ("ps", "procps", "leftover processes"),
     ("keepalived", "keepalived", "comparison"),
+    ("tshark", "tshark", "dissecting captures"),
+    ("bird", "bird2", "a neighbour for BFD"),
     ("modprobe", "kmod", "modules of the old kernel"),
     ("qemu-system-x86_64", "qemu-system-x86", "the old kernel"),
     ("busybox", "busybox-static", "user space of the old kernel"),

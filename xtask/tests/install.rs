@@ -110,7 +110,7 @@ fn units_are_well_formed_and_confined() {
         command.env("SYSTEMD_UNIT_PATH", format!("{}:", system.display())).current_dir(&system);
         succeeded(&command.output().unwrap())
     };
-    for unit in ["ipvsadm.service", "rvs-metrics.service", "rvs-metrics.timer"] {
+    for unit in ["ipvsadm.service", "keepalived.service", "rvs-metrics.service", "rvs-metrics.timer"] {
         let path = system.join(unit);
         assert_eq!(analyze(&["verify", path.to_str().unwrap()]), "", "{unit}");
     }

@@ -22,6 +22,12 @@ pub struct Cli {
 pub enum Command {
     /// What this director does, what is attached where, how full the tables are, and what to look at.
     Status(glance::Options),
+    /// The virtual routers of the running keepalived: state, priority, master, addresses.
+    Vrrp {
+        /// The socket of the daemon: its pid file's path, ending in `.sock` [default: /run/keepalived.sock]
+        #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+        socket: Option<std::path::PathBuf>,
+    },
     /// Packets by the reason why they ended as they did.
     Stats,
     /// Where a packet would go now, and each step that leads there. Changes nothing.
@@ -100,7 +106,7 @@ pub enum Command {
     /// Replace the table by rules from standard input.
     #[command(name = "ipvsadm-restore", disable_help_flag = true)]
     IpvsadmRestore(Forwarded),
-    /// Check and print keepalived's configuration; see `rvs keepalived --help`.
+    /// Run as keepalived, or check its configuration; see `rvs keepalived --help`.
     #[command(disable_help_flag = true)]
     Keepalived(Forwarded),
 }

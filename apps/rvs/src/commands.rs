@@ -9,6 +9,7 @@ use rvs_dataplane::{Dataplane, Error};
 use serde_json::json;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use crate::pause::Pause;
 use crate::world::{Access, World};
@@ -58,6 +59,12 @@ pub fn run(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     status
 }
 
+/// How the virtual routers stand.
+fn vrrp(socket: Option<&Path>, as_json: bool) -> Result<String, Error> {
+    let status = rvs_daemon::run::fetch(socket).map_err(|error| Error::State(error.to_string()))?;
+    Ok(if as_json { report::json(&status) } else { rvs_daemon::dump::table(&status) })
+}
+
 /// Commands whose output has a format of its own.
 fn has_own_format(command: &Command) -> bool {
     matches!(
@@ -81,6 +88,7 @@ fn execute(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<String
             glance::run(*options, cli.json, out)?;
             String::new()
         }
+        Command::Vrrp { socket } => vrrp(socket.as_deref(), cli.json)?,
         Command::Stats => {
             let reasons = match Director::existing()? {
                 Some(director) => director.reasons()?,

@@ -1,9 +1,10 @@
-//! The personality `keepalived`: checks and prints configurations.
+//! The personality `keepalived`: checks and prints configurations, and runs as the daemon.
 //!
 //! What an option means is decided here, in one place: [`mode`] says what a command line asks for, and each mode is a function.
 
 use rvs_config::keepalived::options::{Id, Settings, help, parse};
 use rvs_config::keepalived::{Disk, Loaded, load};
+use rvs_daemon::COMPATIBLE;
 use std::ffi::OsString;
 use std::io::Write;
 
@@ -14,9 +15,6 @@ const USAGE: i32 = 1;
 /// There is something to report of the configuration.
 const REPORTED: i32 = 5;
 
-/// The version of the original whose behaviour this is; programs that look at it expect this form.
-const COMPATIBLE: &str = "2.2.7";
-
 /// What a command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -25,6 +23,7 @@ enum Mode {
     Signum,
     Test,
     Dump,
+    Genhash,
     Daemon,
 }
 
@@ -35,6 +34,7 @@ fn mode(settings: &Settings) -> Mode {
         (Id::Signum, Mode::Signum),
         (Id::DumpConfig, Mode::Dump),
         (Id::ConfigTest, Mode::Test),
+        (Id::Genhash, Mode::Genhash),
     ];
     modes.into_iter().find(|(id, _)| settings.has(*id)).map_or(Mode::Daemon, |(_, mode)| mode)
 }
@@ -56,10 +56,10 @@ pub fn run(args: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -> i32 {
         Mode::Signum => signum(settings.argument(Id::Signum).unwrap_or_default(), out, err),
         Mode::Test => test(&settings, err),
         Mode::Dump => dump(&settings, out, err),
+        Mode::Genhash => say(err, "keepalived: --genhash is not there yet\n", USAGE),
         Mode::Daemon => {
-            let text =
-                "keepalived: this version checks and prints configurations (-t, --dump-config); it has no daemon\n";
-            say(err, text, USAGE)
+            let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+            rvs_daemon::run::run(&settings, &words, err)
         }
     }
 }
@@ -194,6 +194,8 @@ mod tests {
         }
         assert!(call(&["-v"]).2.starts_with("Keepalived v2.2.7 ("));
         assert!(call(&["--help"]).2.starts_with("Usage: keepalived [OPTION...]\n"));
-        assert_eq!(call(&["-n"]).0, USAGE);
+        assert_eq!(call(&["-T"]).0, USAGE);
+        let (status, _, err) = call(&["-n", "-f", "/nonexistent"]);
+        assert_eq!((status, err.as_str()), (6, "keepalived: Unable to find configuration file /nonexistent\n"));
     }
 }

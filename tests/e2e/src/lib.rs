@@ -24,6 +24,7 @@ pub mod http;
 mod lab;
 pub mod netns;
 pub mod packet;
+pub mod pair;
 mod plan;
 pub mod process;
 pub mod topology;

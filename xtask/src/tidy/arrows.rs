@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("rvs-config", &["rvs-wire", "rvs-core", "rvs-intent"]),
     ("rvs-dataplane", &["rvs-wire", "rvs-core", "rvs-intent"]),
     ("rvs-host", &["rvs-wire", "rvs-machine"]),
+    ("rvs-daemon", &["rvs-machine", "rvs-vrrp", "rvs-bfd", "rvs-config", "rvs-host"]),
 ];
 
 /// Packages that stand above all arrows, by the folder they lie in.

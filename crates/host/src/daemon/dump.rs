@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// How many names beside the path are tried.
 const TRIES: u32 = 16;
 
-/// Writes `text` to `path`, for all to read.
+/// Writes `text` to `path`, for its owner only: passwords may be in it.
 pub fn write_dump(path: &Path, text: &str) -> io::Result<()> {
     let (mut file, beside) = create_beside(path)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, path));
@@ -30,7 +30,7 @@ fn create_beside(path: &Path) -> io::Result<(fs::File, PathBuf)> {
         new.push(name);
         new.push(format!(".{}.{number}", std::process::id()));
         let beside = path.with_file_name(new);
-        result = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&beside).map(|file| (file, beside));
+        result = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).map(|file| (file, beside));
         match &result {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             _ => break,

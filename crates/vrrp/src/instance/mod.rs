@@ -166,6 +166,16 @@ impl Instance {
         self.priority
     }
 
+    /// How many conditions keep it in fault: its interface, its source, what it tracks.
+    pub fn tracked_faults(&self) -> u32 {
+        self.faults.tracked + u32::from(self.faults.interface) + u32::from(self.faults.source)
+    }
+
+    /// How many tracked scripts have not told their first result.
+    pub fn pending_scripts(&self) -> u32 {
+        self.faults.pending
+    }
+
     /// Its counters.
     pub fn stats(&self) -> &Stats {
         &self.stats

@@ -135,6 +135,8 @@ block! {
         lvs_repair: Option<Switch> = "lvs_repair" [ours ""];
         /// How many checks may run at the same time. 1000 by default.
         checker_max_parallel: Option<Int<1, 1_000_000>> = "checker_max_parallel" [ours ""];
+        /// Where figures for Prometheus are served; nowhere by default.
+        metrics_listen: Option<Endpoint> = "metrics_listen" [ours ""];
         /// The mode of files that are made.
         umask: Option<Text> = "umask";
         /// Check the new configuration before a reload; where to write what is wrong.

@@ -1,0 +1,289 @@
+//! The daemon while it runs: signals, wishes of the prompt thread, reloads, the end.
+
+use super::ask::{Panel, ask};
+use super::notifier::Notifier;
+use super::scripts::Scripts;
+use super::start::{Started, reread, status_path};
+use super::status::StatusServer;
+use super::trackers::Trackers;
+use super::{CANNOT, GOOD};
+use crate::dump;
+use crate::plan::{Options, Plan};
+use crate::world::{Director, Order, Wish};
+use rvs_config::keepalived::Config;
+use rvs_config::keepalived::options::{Id, Settings};
+use rvs_host::daemon::{Request, Signals, Systemd, watchdog, write_dump};
+use rvs_host::log::Log;
+use rvs_host::metrics::MetricsServer;
+use rvs_host::script::run;
+use rvs_host::thread::{Lateness, mailbox, spawn};
+use rvs_vrrp::{Event, Notify};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Orders that may wait for the prompt thread.
+const ORDERS: usize = 4096;
+/// Wishes that may wait for the runtime.
+const WISHES: usize = 4096;
+/// A day: how often systemd is told of life when it does not want to know.
+const NEVER: Duration = Duration::from_secs(86_400);
+
+/// The daemon while it runs.
+pub(super) struct House<'a> {
+    settings: &'a Settings,
+    log: &'a Log,
+    config: Config,
+    options: Options,
+    panel: Panel,
+    thread: JoinHandle<std::io::Result<()>>,
+    wishes: mpsc::Receiver<Wish>,
+    notifier: Notifier,
+    trackers: Trackers,
+    /// What takes force when the thread has taken its part of a reload over.
+    pending: Option<(Box<Plan>, Scripts)>,
+    signals: Signals,
+    systemd: Systemd,
+    status: Option<StatusServer>,
+    metrics: Option<MetricsServer>,
+}
+
+impl<'a> House<'a> {
+    /// Starts everything.
+    pub(super) async fn open(settings: &'a Settings, started: Started, log: &'a Log) -> Result<Self, String> {
+        // First: a signal that comes while the rest is made must find somebody.
+        let signals = Signals::open(settings.has(Id::IgnoreSigint)).map_err(|error| format!("signals: {error}"))?;
+        let mut plan = started.plan(settings);
+        let (scripts, tracked) = Scripts::of(&mut plan);
+        boundary(&plan.options.boundaries.0, &scripts).await;
+        let (orders, inbox) = mailbox(ORDERS).map_err(|error| format!("making a mailbox: {error}"))?;
+        let (wisher, wishes) = mpsc::channel(WISHES);
+        let lateness = Arc::new(Lateness::default());
+        let mut trackers = Trackers::new(orders.clone());
+        let mut notifier = Notifier::default();
+        trackers.look(&plan);
+        notifier.set(&plan, scripts).await;
+        let (options, for_thread, seed) = (plan.options.clone(), plan, seed(started.config()));
+        let promptness = options.promptness.clone();
+        let make = move || Director::open(for_thread, inbox, wisher, seed);
+        let thread =
+            spawn("vrrp", promptness, Arc::clone(&lateness), make).map_err(|error| format!("vrrp: {error}"))?;
+        let panel = Panel { orders, lateness };
+        let _ = panel.orders.post(Order::Start);
+        trackers.run(tracked);
+        let status = StatusServer::start(&status_path(settings, started.config()), panel.clone());
+        let mut house = Self {
+            settings,
+            log,
+            config: started.config().clone(),
+            metrics: None,
+            options,
+            panel,
+            thread,
+            wishes,
+            notifier,
+            trackers,
+            pending: None,
+            signals,
+            systemd: Systemd::from_environment(),
+            status,
+        };
+        house.serve_metrics().await;
+        Ok(house)
+    }
+
+    async fn serve_metrics(&mut self) {
+        self.metrics = None;
+        let Some(address) = self.options.metrics else { return };
+        let panel = self.panel.clone();
+        let page = Arc::new(move || ask(&panel).map_or_else(String::new, |snapshot| dump::metrics(&snapshot, &panel)));
+        match MetricsServer::start(address, page).await {
+            Ok(server) => {
+                tracing::info!("Serving metrics at http://{}/metrics", server.address());
+                self.metrics = Some(server);
+            }
+            Err(error) => tracing::warn!("Unable to serve metrics at {address}: {error}"),
+        }
+    }
+
+    /// Lives until it is asked to end; the exit status.
+    pub(super) async fn live(mut self) -> i32 {
+        if !self.settings.has(Id::NoFork) {
+            self.systemd.main_process();
+        }
+        self.systemd.ready();
+        let mut pulse = tokio::time::interval(watchdog().map_or(NEVER, |period| period / 2));
+        loop {
+            tokio::select! {
+                request = self.signals.next() => {
+                    if request == Request::Stop {
+                        return self.stop().await;
+                    }
+                    self.answer(request).await;
+                }
+                wish = self.wishes.recv() => match wish {
+                    Some(wish) => self.fulfil(wish).await,
+                    None => return self.broken().await,
+                },
+                _ = pulse.tick() => self.prove_life(),
+            }
+        }
+    }
+
+    /// Tells systemd that we live, if the thread that matters does.
+    fn prove_life(&self) {
+        if watchdog().is_some() && ask(&self.panel).is_some() {
+            self.systemd.alive();
+        }
+    }
+
+    async fn answer(&mut self, request: Request) {
+        match request {
+            Request::Stop => {}
+            Request::Reload => self.reload().await,
+            Request::StatsClear => {
+                let _ = self.panel.orders.post(Order::ClearStatistics);
+            }
+            Request::Data => self.dump("data"),
+            Request::Stats => self.dump("stats"),
+            Request::Json => self.dump("json"),
+        }
+    }
+
+    fn dump(&self, kind: &str) {
+        let pid = std::process::id();
+        let what = if kind == "json" { "as json".to_owned() } else { kind.to_owned() };
+        tracing::info!(target: "Keepalived_vrrp", "Printing VRRP {what} for process({pid}) on signal");
+        let Some(snapshot) = ask(&self.panel) else {
+            tracing::warn!("The thread of VRRP does not answer");
+            return;
+        };
+        let dumps = &self.options.dumps;
+        let write = |path: &Path, text: &str| {
+            if let Err(error) = write_dump(path, text) {
+                tracing::warn!("Unable to write {}: {error}", path.display());
+            }
+        };
+        match kind {
+            "data" => write(&dumps.data, &dump::data(&snapshot, &self.config)),
+            "stats" => write(&dumps.stats, &dump::stats(&snapshot)),
+            _ => write(&dumps.json, &dump::json(&snapshot, &self.config, self.options.json2)),
+        }
+    }
+
+    async fn reload(&mut self) {
+        tracing::info!("Reloading ...");
+        self.systemd.reloading();
+        self.log.reopen();
+        let started = match reread(self.settings) {
+            Ok(started) => started,
+            Err(reason) => {
+                tracing::error!("Not reloaded: {reason}; everything goes on as before");
+                return self.systemd.ready();
+            }
+        };
+        let mut plan = started.plan(self.settings);
+        let (scripts, tracked) = Scripts::of(&mut plan);
+        self.config = started.config().clone();
+        self.trackers.look(&plan);
+        let plan = Box::new(plan);
+        if self.panel.orders.post(Order::Reload(plan.clone())).is_err() {
+            tracing::error!("Not reloaded: the thread of VRRP is busy");
+            return self.systemd.ready();
+        }
+        self.pending = Some((plan, scripts));
+        self.trackers.run(tracked);
+    }
+
+    async fn fulfil(&mut self, wish: Wish) {
+        match wish {
+            Wish::Notify(notify) => self.notifier.tell(&notify),
+            Wish::Reloaded => {
+                let Some((plan, scripts)) = self.pending.take() else { return };
+                self.notifier.set(&plan, scripts).await;
+                let metrics = plan.options.metrics != self.options.metrics;
+                self.options = plan.options;
+                if metrics {
+                    self.serve_metrics().await;
+                }
+                if self.options.tell_states_after_reload {
+                    self.tell_states();
+                }
+                self.systemd.ready();
+            }
+        }
+    }
+
+    fn tell_states(&self) {
+        let Some(snapshot) = ask(&self.panel) else { return };
+        for instance in snapshot.router.instances() {
+            let (name, priority) = (instance.name().clone(), instance.priority().get());
+            let event = Event::Entered(instance.state());
+            self.notifier.write_state(&Notify { group: false, name, event, priority });
+        }
+        for group in snapshot.router.groups() {
+            let event = Event::Entered(group.state());
+            self.notifier.write_state(&Notify { group: true, name: group.name().clone(), event, priority: 0 });
+        }
+    }
+
+    async fn stop(mut self) -> i32 {
+        tracing::info!("Stopping");
+        self.systemd.stopping();
+        drop((self.status.take(), self.metrics.take()));
+        let _ = self.panel.orders.post(Order::Stop { keep: self.settings.has(Id::KeepVrrp) });
+        let patience = self.options.patience;
+        let last = async {
+            while let Some(wish) = self.wishes.recv().await {
+                if let Wish::Notify(notify) = wish {
+                    self.notifier.tell(&notify);
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(patience, last).await.is_ok();
+        self.notifier.finish(patience).await;
+        let (scripts, command) = (std::mem::take(self.notifier.scripts_mut()), self.options.boundaries.1.take());
+        boundary(&command, &scripts).await;
+        if !in_time {
+            tracing::error!("The thread of VRRP did not end in {patience:?}");
+            return CANNOT;
+        }
+        match self.thread.join() {
+            Ok(Ok(())) => GOOD,
+            Ok(Err(error)) => {
+                tracing::error!("VRRP: {error}");
+                CANNOT
+            }
+            Err(_) => CANNOT,
+        }
+    }
+
+    /// The thread ended though nobody asked it to.
+    async fn broken(mut self) -> i32 {
+        let text = match self.thread.join() {
+            Ok(Ok(())) => "it ended".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it panicked".to_owned(),
+        };
+        tracing::error!("The thread of VRRP is gone: {text}");
+        self.notifier.finish(self.options.patience).await;
+        CANNOT
+    }
+}
+
+async fn boundary(command: &Option<(crate::plan::Command, Duration)>, scripts: &Scripts) {
+    let Some((script, longest)) = command.as_ref().and_then(|(it, longest)| Some((scripts.get(it)?, *longest))) else {
+        return;
+    };
+    let ended = run(script, Some(longest)).await;
+    tracing::info!("Script {} {ended}", script.name());
+}
+
+/// Another one at every start, unless the configuration says which.
+fn seed(config: &Config) -> u64 {
+    let given = config.globals.random_seed.map(|seed| seed.to::<u32>().into());
+    let (seconds, micros) = rvs_host::clock::wall();
+    given.unwrap_or_else(|| seconds ^ u64::from(micros) << 32 ^ u64::from(std::process::id()) << 16)
+}

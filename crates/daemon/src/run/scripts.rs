@@ -1,0 +1,104 @@
+//! From commands of the configuration to scripts that may be run: as whom, and whether they are safe.
+
+use crate::plan::{Command, Plan};
+use rvs_config::keepalived::value::User;
+use rvs_host::script::security::RunAs;
+use rvs_host::script::{Script, TrackedScript, check, default_user, run_as, supplementary_groups};
+use std::collections::{BTreeMap, HashMap};
+
+/// The scripts that may be run, by their commands.
+#[derive(Debug, Default)]
+pub(super) struct Scripts(HashMap<Command, Script>);
+
+/// Who runs scripts of which nothing is said, and how strictly they are judged.
+struct Judge {
+    user: RunAs,
+    security: bool,
+}
+
+impl Scripts {
+    /// Judges all commands of a plan. Tracked scripts that cannot be run are taken out of it.
+    pub(super) fn of(plan: &mut Plan) -> (Self, BTreeMap<String, TrackedScript>) {
+        let judge = Judge { user: user_of(plan), security: plan.options.security };
+        if !plan.options.security && (plan.commands().next().is_some() || !plan.scripts.is_empty()) {
+            tracing::info!(
+                target: "Keepalived_vrrp",
+                "SECURITY VIOLATION - scripts are being executed but script_security not enabled."
+            );
+        }
+        let mut scripts = Self::default();
+        for command in plan.commands() {
+            if !scripts.0.contains_key(command) {
+                match judge.script(command) {
+                    Ok(script) => drop(scripts.0.insert(command.clone(), script)),
+                    Err(reason) => tracing::warn!(target: "Keepalived_vrrp", "{reason}; it will not be run"),
+                }
+            }
+        }
+        let mut tracked = BTreeMap::new();
+        let mut unusable = Vec::new();
+        for (name, (command, interval, timeout)) in &plan.scripts {
+            match judge.script(command) {
+                Ok(script) => {
+                    let script = TrackedScript { script, interval: *interval, timeout: Some(*timeout) };
+                    tracked.insert(name.clone(), script);
+                }
+                Err(reason) => {
+                    tracing::warn!(target: "Keepalived_vrrp", "Disabling track script {name}: {reason}");
+                    unusable.push(name.clone());
+                }
+            }
+        }
+        unusable.iter().for_each(|name| plan.forget_script(name));
+        (scripts, tracked)
+    }
+
+    /// The script of a command, if it may be run.
+    pub(super) fn get(&self, command: &Command) -> Option<&Script> {
+        self.0.get(command)
+    }
+}
+
+fn user_of(plan: &Plan) -> RunAs {
+    let (standard, there) = default_user();
+    match &plan.options.script_user {
+        Some(user) => resolve(user).unwrap_or_else(|reason| {
+            tracing::warn!(target: "Keepalived_vrrp", "script_user: {reason}");
+            standard
+        }),
+        None => {
+            if !there && (plan.commands().next().is_some() || !plan.scripts.is_empty()) {
+                tracing::info!(
+                    target: "Keepalived_vrrp",
+                    "WARNING - default user 'keepalived_script' for script execution does not exist - please create."
+                );
+            }
+            standard
+        }
+    }
+}
+
+fn resolve(user: &User) -> Result<RunAs, String> {
+    run_as(&user.user, user.group.as_deref()).map_err(|error| error.to_string())
+}
+
+impl Judge {
+    fn script(&self, command: &Command) -> Result<Script, String> {
+        let by = command.user.as_ref().map_or(Ok(self.user), resolve)?;
+        let mut words = command.words.clone();
+        let Some(program) = words.first_mut() else { return Err("there is no command".into()) };
+        // Of this form nothing is run: the file is only to be there.
+        if !program.starts_with('<') {
+            match check(program, by) {
+                Ok(path) => *program = path.display().to_string(),
+                Err(complaint) if complaint.forbids(self.security) => return Err(complaint.to_string()),
+                Err(complaint) => tracing::info!(target: "Keepalived_vrrp", "{complaint}"),
+            }
+        }
+        let mut script = Script::new(words, by);
+        if by.uid != 0 {
+            script.groups = supplementary_groups(by);
+        }
+        Ok(script)
+    }
+}
