@@ -1,8 +1,8 @@
 //! How a connection begins: a service, a persistence template or a scheduler's choice, a record, two entries in the table.
 
 use crate::abi::{
-    Conn, ConnId, Control, Dest, DestState, FlowKey, Forward, ListEntry, ServiceId, ServiceKey, TEMPLATE_FAMILY, conn_flags,
-    flags,
+    Conn, ConnId, Control, Dest, DestState, FlowKey, Forward, ListEntry, ServiceId, ServiceKey, TEMPLATE_FAMILY,
+    conn_flags, flags,
 };
 use crate::conn::life::End;
 use crate::conn::table::Entered;

@@ -3,7 +3,7 @@
 use super::{Findings, Source};
 
 /// Which crates of ours each may use. Tests and applications see everything.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("rvs-wire", &[]),
     ("rvs-machine", &[]),
     ("rvs-vrrp", &["rvs-wire", "rvs-machine"]),
