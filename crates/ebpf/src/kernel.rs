@@ -15,9 +15,9 @@ use rvs_core::abi::{
     MARK_RULES as MARK_RULE_COUNT, MarkRule, SHARDS as SHARD_COUNT, Service, ServiceId, ServiceKey, ServiceSlot, Shard,
     bpf_spin_lock,
 };
+use rvs_core::begin;
 use rvs_core::conn::embryo::Taken;
 use rvs_core::conn::table::Entered;
-use rvs_core::begin;
 use rvs_core::mark;
 use rvs_core::plan::Plan;
 use rvs_core::sched::Kind;
