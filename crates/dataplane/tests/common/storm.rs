@@ -17,7 +17,7 @@ pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
 
 /// What a frame is restored to: the record of the benches' object, as bytes. 56 of the frame, its length, mask and first of
 /// the flows, padding.
-type Template = [u8; 72];
+type Template = [u8; 92];
 
 /// A director, and what presents packets to it at TC.
 pub(crate) struct Storm {
@@ -65,10 +65,12 @@ impl Storm {
         jump.set(0, &program, 0).unwrap();
         let mut frame = frame.to_vec();
         frame[..6].fill(0);
-        let mut template: Template = [0; 72];
-        template[..54].copy_from_slice(&frame[..54]);
+        // The restoring writes as much as IPv6 headers take; what lies behind a shorter packet is padding.
+        frame.resize(frame.len().max(80), 0);
+        let mut template: Template = [0; 92];
+        template[..74].copy_from_slice(&frame[..74]);
         let words = [u32::try_from(frame.len()).unwrap(), (1 << bits) - 1, first, 0];
-        for (to, word) in template[56..].chunks_exact_mut(4).zip(words) {
+        for (to, word) in template[76..].chunks_exact_mut(4).zip(words) {
             to.copy_from_slice(&word.to_ne_bytes());
         }
         let mut templates: Array<_, Template> = Array::try_from(self.bench.map_mut("TEMPLATE").unwrap()).unwrap();
