@@ -5,7 +5,7 @@ use aya::maps::{Array, HashMap, ProgramArray};
 use aya::programs::{ProgramFd, ProgramInfo, TestRun, TestRunOptions};
 use aya::{Ebpf, Pod};
 use nix::sched::{CloneFlags, sched_setaffinity, unshare};
-use rvs_core::abi::{Forward, ServiceKey};
+use rvs_core::abi::{Forward, ServiceKey, TRIAL};
 use rvs_core::sched::Kind;
 use rvs_dataplane::Dataplane;
 use rvs_dataplane::kernel::{Director, Hook, Mode};
@@ -227,7 +227,9 @@ impl Lab {
         // The kernel's `xdp_md`: the frame, and the interface that it came in through.
         let context: Vec<u8> =
             [0, frame.len() as u32, 0, self.ifindex, 0, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
-        let ctx_in = (place != Place::Tc).then_some(&context[..]);
+        // At TC the kernel's `__sk_buff`, where only the priority is told: that of a trial.
+        let told: Vec<u8> = [0, 0, 0, 0, 0, 0, 0, 0, TRIAL].into_iter().flat_map(u32::to_ne_bytes).collect();
+        let ctx_in = Some(if place == Place::Tc { &told[..] } else { &context[..] });
         let options = TestRunOptions { data_in: Some(&frame), ctx_in, repeat, ..TestRunOptions::default() };
         let run = match self.bench.program(entry).context("the bench object lacks a program")? {
             aya::programs::Program::Xdp(program) => program.test_run(options)?,

@@ -7,6 +7,7 @@ use aya::maps::{Array, ProgramArray};
 use aya::programs::{Program, ProgramInfo, TestRun, TestRunOptions};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+use rvs_core::abi::TRIAL;
 use rvs_dataplane::kernel::{Director, Hook};
 use rvs_dataplane::limits::Limits;
 use std::net::Ipv4Addr;
@@ -75,7 +76,10 @@ impl Storm {
         }
         let mut templates: Array<_, Template> = Array::try_from(self.bench.map_mut("TEMPLATE").unwrap()).unwrap();
         templates.set(0, template, 0).unwrap();
-        let options = TestRunOptions { data_in: Some(&frame), repeat: count, ..TestRunOptions::default() };
+        // The beginning of the kernel's `__sk_buff`, where only the priority is told: that of a trial.
+        let told: Vec<u8> = [0, 0, 0, 0, 0, 0, 0, 0, TRIAL].into_iter().flat_map(u32::to_ne_bytes).collect();
+        let options =
+            TestRunOptions { data_in: Some(&frame), ctx_in: Some(&told), repeat: count, ..TestRunOptions::default() };
         match self.bench.program("restore_tc").unwrap() {
             Program::SchedClassifier(program) => program.test_run(options).unwrap().return_value == 7,
             _ => panic!("restore_tc is of another type"),
