@@ -13,7 +13,7 @@ use std::str::FromStr;
 /// Which packet.
 #[derive(Args, Debug, Clone, Copy)]
 pub struct Packet {
-    /// Who sends it: ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT; port 40000 if none is given
+    /// Who sends it: `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`; port 40000 if none is given
     #[arg(value_name = "CLIENT[:PORT]")]
     client: End,
     /// To whom; without a port, that of the only service of the address

@@ -1,6 +1,6 @@
 //! The personality `keepalived`: checks and prints configurations, and runs as the daemon.
 //!
-//! What an option means is decided here, in one place: [`mode`] says what a command line asks for, and each mode is a function.
+//! What an option means is decided here, in one place: `mode` says what a command line asks for, and each mode is a function.
 
 use rvs_config::keepalived::options::{Id, Settings, help, parse};
 use rvs_config::keepalived::{Disk, Loaded, load};

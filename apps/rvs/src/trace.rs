@@ -32,7 +32,7 @@ pub struct Options {
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: Option<u64>,
     /// Only packets that fit all of: host ADDRESS, port PORT, reason REASON (`rvs stats` lists them), service
-    /// ADDRESS[:PORT]; joined by `and`
+    /// `ADDRESS[:PORT]`; joined by `and`
     #[arg(long, value_name = "FILTER", default_value = "")]
     filter: Wanted,
     /// One of N of those packets on each CPU, written 1/N

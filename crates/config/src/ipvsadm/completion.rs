@@ -1,6 +1,6 @@
 //! Completion of ipvsadm's command lines: what may stand next, from the option table and the live table.
 //!
-//! One function serves every shell; the shells' own scripts ([`script`]) only ask it (`rvs complete`) and show the answer.
+//! One function serves every shell; the shells' own scripts ([`mod@script`]) only ask it (`rvs complete`) and show the answer.
 //! It never fails: of a line that makes no sense, or where no table can be read, there is nothing to offer.
 
 mod script;
