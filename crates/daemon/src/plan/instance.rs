@@ -106,6 +106,9 @@ fn unsupported(block: &Instance, params: &InstanceParams, remarks: &mut Vec<Stri
     if block.use_ipvlan.is_some() {
         remarks.push(format!("({name}) use_ipvlan is not there yet; the interface itself carries the addresses"));
     }
+    if block.vrf.is_some() {
+        remarks.push(format!("({name}) vrf is not there yet; put the interface itself into the VRF"));
+    }
     if block.use_vmac_addr || block.addresses.iter().any(|entry| entry.use_vmac) {
         remarks.push(format!("({name}) addresses on other interfaces have no macvlan of their own"));
     }

@@ -163,6 +163,7 @@ pub fn address(entry: &AddressEntry, index: u32) -> Result<Address, String> {
     address.mngtmpaddr = entry.mngtmpaddr;
     address.noprefixroute = entry.noprefixroute;
     address.autojoin = entry.autojoin;
+    address.detect_duplicates = entry.nodad;
     address.preferred_lft = entry.preferred_lft.map(|time| match time {
         Lifetime::Forever => u32::MAX,
         Lifetime::Seconds(seconds) => seconds,
