@@ -222,7 +222,8 @@ pub(crate) static TRACE: Array<trace::Trace, 1, MMAP> = Array::new();
 #[btf_map]
 pub(crate) static TRACER: PerCpuArray<trace::Tracer, 1> = PerCpuArray::new();
 #[btf_map]
-pub(crate) static EVENTS: RingBuf<trace::Event, { trace::RING_BYTES as usize }> = RingBuf::new();
+/// Events of [`trace::Event`]. The map itself knows no type of them: libbpf loads no ring whose values have a size.
+pub(crate) static EVENTS: RingBuf<(), { trace::RING_BYTES as usize }> = RingBuf::new();
 #[btf_map]
 pub(crate) static LIMITER: PerCpuArray<Bucket, 1> = PerCpuArray::new();
 

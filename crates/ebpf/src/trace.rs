@@ -45,7 +45,7 @@ extern "C" fn stage_trace(worker: u32, number: u32) -> u32 {
     tracer.skipped = 0;
     // SAFETY: no arguments.
     tracer.event.time = unsafe { helpers::bpf_ktime_get_ns() };
-    if EVENTS.output(&tracer.event, 0).is_err() {
+    if EVENTS.output_untyped::<rvs_core::trace::Event>(&tracer.event, 0).is_err() {
         tracer.lost += 1;
     }
     0
