@@ -82,27 +82,8 @@ pub(super) fn check_list(given: Given) -> Result<(), UsageError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::RULED;
     use super::*;
-
-    const COMMANDS: [Command; 17] = [
-        Command::AddService,
-        Command::EditService,
-        Command::DeleteService,
-        Command::Clear,
-        Command::AddServer,
-        Command::EditServer,
-        Command::DeleteServer,
-        Command::List,
-        Command::Zero,
-        Command::Save,
-        Command::Restore,
-        Command::Set,
-        Command::StartDaemon,
-        Command::StopDaemon,
-        Command::Diff,
-        Command::Drain,
-        Command::PurgeDest,
-    ];
 
     /// The least that a command needs.
     fn needed(command: Command) -> Given {
@@ -117,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_columns_are_the_commands_in_order() {
-        for (column, command) in COMMANDS.into_iter().enumerate() {
+        for (column, command) in RULED.into_iter().enumerate() {
             assert_eq!(command as usize, column);
             assert!(check_command(command, needed(command)).is_ok());
         }
@@ -125,7 +106,7 @@ mod tests {
 
     #[test]
     fn each_option_with_each_command_is_as_its_letter_says() {
-        for command in COMMANDS {
+        for command in RULED {
             for (class, name, letters) in RULES {
                 let mut given = needed(command);
                 let letter = letters.as_bytes()[command as usize];

@@ -1,27 +1,6 @@
 //! All options in one table, for the documentation; made from the option table, so that it can't be wrong.
 
-use super::table::{Arg, Command, Id, OPTIONS, Opt, RULES, Section};
-
-/// The commands that have letters in [`RULES`], in its order.
-const COLUMNS: [Command; 17] = [
-    Command::AddService,
-    Command::EditService,
-    Command::DeleteService,
-    Command::Clear,
-    Command::AddServer,
-    Command::EditServer,
-    Command::DeleteServer,
-    Command::List,
-    Command::Zero,
-    Command::Save,
-    Command::Restore,
-    Command::Set,
-    Command::StartDaemon,
-    Command::StopDaemon,
-    Command::Diff,
-    Command::Drain,
-    Command::PurgeDest,
-];
+use super::table::{Arg, Command, Id, OPTIONS, Opt, RULED, RULES, Section};
 
 /// The table, in Markdown.
 pub fn option_overview() -> String {
@@ -65,7 +44,7 @@ fn goes_with(opt: &Opt) -> String {
         return if opt.id == Id::Ipv6 { "`-f`, behind it".to_owned() } else { "everything".to_owned() };
     };
     let letters = RULES.iter().find(|(known, ..)| *known == class).map_or("", |(.., letters)| letters);
-    let allowed = COLUMNS.iter().zip(letters.bytes()).filter(|(_, letter)| *letter != b'x');
+    let allowed = RULED.iter().zip(letters.bytes()).filter(|(_, letter)| *letter != b'x');
     let commands = allowed.map(|(command, letter)| {
         let name = command_option(*command);
         if letter == b'+' { format!("**`{name}`**") } else { format!("`{name}`") }
@@ -87,10 +66,10 @@ mod tests {
 
     #[test]
     fn the_columns_are_those_of_the_rules() {
-        for (column, command) in COLUMNS.into_iter().enumerate() {
+        for (column, command) in RULED.into_iter().enumerate() {
             assert_eq!(command as usize, column);
         }
-        assert!(RULES.iter().all(|(.., letters)| letters.len() == COLUMNS.len()));
+        assert!(RULES.iter().all(|(.., letters)| letters.len() == RULED.len()));
     }
 
     #[test]

@@ -312,6 +312,27 @@ pub const USAGE: &[&str] = &[
 /// What a class of options is to a command or tunnel type.
 pub type Row = (Class, &'static str, &'static str);
 
+/// The commands that have letters in [`RULES`], in its order.
+pub const RULED: [Command; 17] = [
+    Command::AddService,
+    Command::EditService,
+    Command::DeleteService,
+    Command::Clear,
+    Command::AddServer,
+    Command::EditServer,
+    Command::DeleteServer,
+    Command::List,
+    Command::Zero,
+    Command::Save,
+    Command::Restore,
+    Command::Set,
+    Command::StartDaemon,
+    Command::StopDaemon,
+    Command::Diff,
+    Command::Drain,
+    Command::PurgeDest,
+];
+
 /// What goes with which command: class, its name in messages, and one letter for each command, in the order of [`Command`]:
 /// `x` illegal, `.` allowed, `+` needed, `1` allowed, but only one such class at a time. Rows are checked from the top.
 #[rustfmt::skip]
