@@ -91,7 +91,7 @@ pub fn readdress<P: PacketMut + ?Sized>(packet: &mut P, flow: &Flow, plan: &Plan
 /// Moves an SCTP packet's checksum on, when its ports change. (It does not cover addresses.) A first fragment's length is not
 /// the packet's, so there the ports must not change: such a packet is refused.
 #[inline(always)]
-pub fn nat_sctp<P: PacketMut + ?Sized>(packet: &mut P, flow: &Flow, old: Ports, new: Ports) -> Option<()> {
+fn nat_sctp<P: PacketMut + ?Sized>(packet: &mut P, flow: &Flow, old: Ports, new: Ports) -> Option<()> {
     if old == new {
         return Some(());
     }

@@ -223,8 +223,8 @@ impl Tunnel {
         Gre { flags: Be16::ZERO, protocol: self.inner_type() }
     }
 
-    /// The header of GRE with a checksum. `None`: a packet whose sum is not known yet has none, which receivers must accept
-    /// (RFC 2784, section 2.3) but in the same space: see [`Tunnel::without_checksum`].
+    /// The header of GRE with a checksum; `sum` is the one's-complement sum of the inner packet. One whose sum is not known yet
+    /// travels [`Tunnel::without_checksum`].
     #[inline(always)]
     pub const fn gre_summed(&self, sum: u64) -> GreSum {
         let head = Gre { flags: Gre::CHECKSUM, protocol: self.inner_type() };

@@ -654,9 +654,9 @@ fn share_of_noise(road: Road, packets: u64, seed: u64) {
         let lost = counted.remove(Reason::FragmentLost.label()).unwrap_or(0);
         *counted.entry(Reason::FragmentHeld.label().into()).or_default() += lost;
         // Noise with any address on the link layer; the TC hook looks there first. And [`ECHOES`].
-        for map_of in [ECHOES, Reason::NotIp.label()] {
-            counted.remove(map_of);
-            said.remove(map_of);
+        for label in [ECHOES, Reason::NotIp.label()] {
+            counted.remove(label);
+            said.remove(label);
         }
         let counted: BTreeMap<&str, u64> = counted.iter().map(|(reason, n)| (reason.as_str(), *n)).collect();
         assert_eq!(counted, said, "each packet is counted under its reason");
