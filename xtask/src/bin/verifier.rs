@@ -10,8 +10,14 @@ use aya::{Btf, Ebpf, EbpfLoader};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// How far a program may exceed its budget, in percent: kernels count a little differently.
-const TOLERANCE: u64 = 10;
+/// How far a program may exceed its budget, in percent.
+///
+/// How many paths the verifier must walk depends on the order of functions and on the registers they got, which change with the
+/// checkout's path (it is hashed into the names of symbols) and the compiler's version: the same source has been seen to
+/// differ by 40 %. What is stable is its order of magnitude, and that is what decides whether a program loads in time.
+fn tolerance(what: &str) -> u64 {
+    if what == "verified" { 100 } else { 10 }
+}
 /// Maps are made small: the verifier does not look at how many entries they have.
 const MAP_ENTRIES: u32 = 64;
 
@@ -195,7 +201,7 @@ fn over_budget(figures: &[Figures], frame: &(u64, String), budget: &toml::Table)
         .chain([("stack", "deepest_frame", frame.0)])
         .filter_map(|(section, what, value)| match limit(section, what) {
             None => Some(format!("[{section}] has no `{what}`; it is {value} now")),
-            Some(limit) if value * 100 > limit * (100 + TOLERANCE) => {
+            Some(limit) if value * 100 > limit * (100 + tolerance(what)) => {
                 Some(format!("{section}: {what} is {value}, budget {limit}"))
             }
             Some(_) => None,
@@ -208,14 +214,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn budget_allows_ten_percent_and_no_unknown_program() {
+    fn budget_allows_a_margin_and_no_unknown_program() {
         let over = |verified, frame, budget: &str| {
             let figures = [Figures { name: "tc".into(), verified, translated: 100, jited: 0 }];
             over_budget(&figures, &(frame, String::new()), &budget.parse().unwrap())
         };
         let budget = "[tc]\nverified = 1000\ntranslated = 100\n[stack]\ndeepest_frame = 200\n";
-        assert_eq!(over(1100, 220, budget), Vec::<String>::new());
-        assert_eq!(over(1101, 200, budget), ["tc: verified is 1101, budget 1000"]);
+        assert_eq!(over(2000, 220, budget), Vec::<String>::new());
+        assert_eq!(over(2001, 200, budget), ["tc: verified is 2001, budget 1000"]);
         assert_eq!(over(1, 221, budget), ["stack: deepest_frame is 221, budget 200"]);
         assert_eq!(over(1, 1, "").len(), 3);
     }
