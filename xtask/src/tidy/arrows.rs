@@ -3,7 +3,7 @@
 use super::{Findings, Source};
 
 /// Which crates of ours each may use. Tests and applications see everything.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("rvs-wire", &[]),
     ("rvs-machine", &[]),
     ("rvs-vrrp", &["rvs-wire", "rvs-machine"]),
@@ -15,7 +15,8 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("rvs-config", &["rvs-wire", "rvs-core", "rvs-intent"]),
     ("rvs-dataplane", &["rvs-wire", "rvs-core", "rvs-intent"]),
     ("rvs-host", &["rvs-wire", "rvs-machine"]),
-    ("rvs-daemon", &["rvs-machine", "rvs-vrrp", "rvs-bfd", "rvs-config", "rvs-host"]),
+    ("rvs-prober", &["rvs-machine", "rvs-checker", "rvs-host"]),
+    ("rvs-daemon", &["rvs-machine", "rvs-vrrp", "rvs-bfd", "rvs-config", "rvs-host", "rvs-checker", "rvs-prober"]),
 ];
 
 /// Packages that stand above all arrows, by the folder they lie in.

@@ -8,6 +8,6 @@ mod words;
 
 pub use facts::{DEFAULT_USER, UserError, check, default_user, run_as, supplementary_groups};
 pub(crate) use run::Group;
-pub use run::{Ended, Script, run};
+pub use run::{Ended, Script, run, run_until};
 pub use track::{ScriptTracker, Tell, TrackedScript};
 pub use words::{WordsError, split};

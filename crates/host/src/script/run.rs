@@ -150,6 +150,18 @@ impl Drop for Group {
 
 /// Runs a script to its end, at most so long. Dropped before that, it takes the script with it.
 pub async fn run(script: &Script, longest: Option<Duration>) -> Ended {
+    let over = async {
+        match longest {
+            Some(longest) => tokio::time::sleep(longest).await,
+            None => std::future::pending().await,
+        }
+    };
+    run_until(script, over).await
+}
+
+/// Runs a script to its end, at most until `over` ends: then it is ended in order, which counts as [`Ended::TimedOut`]. Dropped
+/// before that, it takes the script with it.
+pub async fn run_until(script: &Script, over: impl Future<Output = ()>) -> Ended {
     if let Some(path) = script.file() {
         return Ended::Exited(i32::from(std::fs::File::open(path).is_err()));
     }
@@ -157,14 +169,13 @@ pub async fn run(script: &Script, longest: Option<Duration>) -> Ended {
         Ok(group) => group,
         Err(ended) => return ended,
     };
-    let Some(longest) = longest else { return group.wait().await };
-    match timeout(longest, group.wait()).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            group.end().await;
-            Ended::TimedOut
-        }
+    tokio::select! {
+        biased;
+        ended = group.wait() => return ended,
+        () = over => {}
     }
+    group.end().await;
+    Ended::TimedOut
 }
 
 #[cfg(test)]
