@@ -1,0 +1,6 @@
+//! Checks over real sockets: servers that do wrong in all the ways servers do, TLS, programs, servers from packages, and load.
+
+mod closing;
+mod faults;
+mod load;
+mod world;
