@@ -8,7 +8,7 @@ mod io;
 
 pub use io::{Ended, Facts, Input, Net, Output, Transport};
 
-use crate::http::request;
+use crate::http::{HttpVersion, request};
 use crate::params::{CheckParams, Probe, Target};
 use crate::sentence::{Sentence, What};
 use crate::talk::agent::AgentTalk;
@@ -17,15 +17,15 @@ use crate::talk::echo::EchoTalk;
 use crate::talk::grpc::GrpcTalk;
 use crate::talk::mysql::MysqlTalk;
 use crate::talk::page::PageTalk;
+use crate::talk::page2::Page2Talk;
 use crate::talk::pgsql::PgsqlTalk;
 use crate::talk::redis::RedisTalk;
 use crate::talk::smtp::SmtpTalk;
 use crate::talk::udp::UdpTalk;
 use crate::talk::{Step, Talk};
 use crate::verdict::{Advice, Finding, Wish};
-use crate::{Pace, Reason};
+use crate::{Compiled, Pace, Reason};
 use core::time::Duration;
-use regex::bytes::Regex;
 use rvs_machine::{Machine, Rng, Time};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Check {
     params: Arc<CheckParams>,
-    patterns: Vec<Option<Regex>>,
+    patterns: Vec<Option<Compiled>>,
     rng: Rng,
     phase: Phase,
     talk: Option<Box<dyn Talk>>,
@@ -81,7 +81,7 @@ impl Check {
                 return Err(format!("{} has no url", params.probe.keyword()));
             }
             for url in &http.urls {
-                patterns.push(url.pattern.as_ref().map(crate::http::Pattern::compile).transpose()?);
+                patterns.push(url.pattern.as_ref().map(crate::Pattern::compile).transpose()?);
             }
         }
         if let Probe::Dns(dns) = &params.probe
@@ -179,7 +179,11 @@ impl Check {
             self.out.push_back(Output::Run(self.attempt));
             return;
         }
-        let h2 = matches!(self.params.probe, Probe::Grpc(_));
+        let h2 = match &self.params.probe {
+            Probe::Grpc(_) => true,
+            Probe::Http(http) => http.version == HttpVersion::Http2,
+            _ => false,
+        };
         let transport = match &self.params.probe {
             Probe::Dns(_) | Probe::Udp(_) => Transport::Datagram,
             Probe::Ping => Transport::Echo,
@@ -211,7 +215,9 @@ impl Check {
                 let url = http.urls.get(self.turn)?.clone();
                 let compliant = http.tls.as_ref().is_some_and(|tls| tls.compliant);
                 let compiled = self.patterns.get(self.turn).cloned().flatten();
-                Box::new(PageTalk::new(request(&url, http, address), url, compiled, compliant))
+                let request = request(&url, http, address);
+                let page = PageTalk::new(request, url, compiled, compliant);
+                if http.version == HttpVersion::Http2 { Box::new(Page2Talk::new(page)) } else { Box::new(page) }
             }
             Probe::Smtp(smtp) => Box::new(SmtpTalk::new(&smtp.helo)),
             Probe::Dns(dns) => Box::new(DnsTalk::new(dns, self.rng.next() as u16)),

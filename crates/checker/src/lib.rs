@@ -58,6 +58,7 @@ mod check;
 pub mod genhash;
 mod http;
 mod params;
+mod pattern;
 mod reason;
 mod registry;
 mod sentence;
@@ -66,11 +67,12 @@ mod talk;
 mod verdict;
 
 pub use check::{Check, Ended, Facts, Input, Net, Output, RUN_LIMIT, Transport};
-pub use http::{HttpVersion, Pattern, Url, request};
+pub use http::{HttpVersion, Url, request};
 pub use params::{
     Agent, AgentScope, Bfd, CheckParams, Dns, DnsType, File, Grpc, Http, Misc, Mysql, Pace, Pgsql, Probe, Redis, Smtp,
     Target, Tls, Udp, UdpReply,
 };
+pub use pattern::{Compiled, Pattern};
 pub use reason::Reason;
 pub use registry::{CheckId, Registry, RegistryInput, RegistryOutput};
 pub use sentence::{Sentence, activation};

@@ -280,8 +280,10 @@ pub struct Redis {
 /// MYSQL_CHECK.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Mysql {
-    /// The user to log in as, without a password; without one, the server's greeting is enough.
+    /// The user to log in as; without one, the server's greeting is enough.
     pub username: Option<String>,
+    /// The user's password; none by default.
+    pub password: Option<String>,
 }
 
 /// PGSQL_CHECK.

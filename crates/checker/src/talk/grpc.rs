@@ -1,30 +1,17 @@
 //! gRPC's health checking protocol (`grpc.health.v1.Health/Check`) over as much of HTTP/2 (RFC 9113) as one call needs. Headers
 //! of the answer are not decoded: the message in it is what counts, and its absence is a refusal.
 
+use super::h2::{
+    ACK, DATA, END_HEADERS, END_STREAM, Frame, Frames, GO_AWAY, GOAWAY, HEADERS, PING, PREFACE, PUSH_PROMISE,
+    RST_STREAM, SETTINGS, frame, literal, unpadded,
+};
 use super::{Gathered, Step, Talk};
 use crate::Reason;
 use crate::params::Grpc;
 use crate::verdict::Finding;
 
-/// Bytes of one frame with its head: the greatest that we allow.
-const FRAME_LIMIT: usize = 9 + 16_384;
 /// Frames in one answer.
 const FRAMES: u32 = 64;
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// GOAWAY: no stream of the server's, no error.
-const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PUSH_PROMISE: u8 = 5;
-const PING: u8 = 6;
-const GO_AWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
-const PADDED: u8 = 8;
 
 /// Makes one call.
 #[derive(Clone, Debug)]
@@ -32,37 +19,8 @@ pub(crate) struct GrpcTalk {
     service: String,
     authority: String,
     https: bool,
-    heard: Gathered<{ 4 * FRAME_LIMIT }>,
+    heard: Frames,
     message: Gathered<1024>,
-    frames: u32,
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, body: &[u8]) -> Vec<u8> {
-    let mut bytes = (body.len() as u32).to_be_bytes()[1..].to_vec();
-    bytes.extend_from_slice(&[kind, flags]);
-    bytes.extend_from_slice(&stream.to_be_bytes());
-    bytes.extend_from_slice(body);
-    bytes
-}
-
-/// A header field as a literal without indexing and without Huffman coding (RFC 7541, 6.2.2).
-fn literal(out: &mut Vec<u8>, name: &str, value: &str) {
-    out.push(0);
-    for text in [name, value] {
-        // Lengths from 127 on take more bytes.
-        if text.len() < 127 {
-            out.push(text.len() as u8);
-        } else {
-            out.push(127);
-            let mut rest = text.len() - 127;
-            while rest >= 128 {
-                out.push((rest % 128) as u8 | 128);
-                rest /= 128;
-            }
-            out.push(rest as u8);
-        }
-        out.extend_from_slice(text.as_bytes());
-    }
 }
 
 impl GrpcTalk {
@@ -72,7 +30,7 @@ impl GrpcTalk {
         let service = grpc.service.chars().take(1000).collect();
         let authority = authority.chars().filter(|c| !c.is_control()).take(255).collect();
         let https = grpc.tls.is_some();
-        Self { service, authority, https, heard: Gathered::default(), message: Gathered::default(), frames: 0 }
+        Self { service, authority, https, heard: Frames::default(), message: Gathered::default() }
     }
 
     fn call(&self) -> Vec<u8> {
@@ -120,14 +78,9 @@ impl GrpcTalk {
     }
 
     fn data(&mut self, flags: u8, body: &[u8], ends: bool) -> Step {
-        let body = if flags & PADDED == 0 {
-            body
-        } else {
-            let Some((&padding, rest)) = body.split_first() else { return Step::malformed("padding without a length") };
-            match rest.len().checked_sub(usize::from(padding)) {
-                Some(length) => &rest[..length],
-                None => return Step::malformed("more padding than data"),
-            }
+        let body = match unpadded(flags, body) {
+            Ok(body) => body,
+            Err(reason) => return Step::Fail(reason),
         };
         if let Err(reason) = self.message.add(body) {
             return Step::Fail(reason);
@@ -203,25 +156,18 @@ impl Talk for GrpcTalk {
     }
 
     fn hear(&mut self, bytes: &[u8]) -> Step {
-        if let Err(reason) = self.heard.add(bytes) {
-            return Step::Fail(reason);
-        }
         let mut say = Vec::new();
-        while let Some(&[a, b, c, kind, flags, e, f, g, h]) = self.heard.bytes().first_chunk() {
-            let length = u32::from_be_bytes([0, a, b, c]) as usize;
-            if length > FRAME_LIMIT - 9 {
-                return Step::malformed("a frame longer than allowed; not HTTP/2?");
-            }
-            let Some(body) = self.heard.bytes().get(9..9 + length).map(<[u8]>::to_vec) else { break };
-            self.heard.consume(9 + length);
-            self.frames += 1;
-            if self.frames == 1 && kind != SETTINGS {
-                return Step::malformed("no settings first; not HTTP/2?");
-            }
-            if self.frames > FRAMES {
+        let mut rest = bytes;
+        loop {
+            let Frame { kind, flags, stream, body } = match self.heard.next(&mut rest) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(reason) => return Step::Fail(reason),
+            };
+            if self.heard.count() > FRAMES {
                 return Step::Fail(Reason::TooLong);
             }
-            match self.frame(kind, flags, u32::from_be_bytes([e, f, g, h]) & 0x7fff_ffff, &body) {
+            match self.frame(kind, flags, stream, &body) {
                 Step::Wait => {}
                 Step::Say(bytes) => say.extend_from_slice(&bytes),
                 Step::Pass(bytes, finding) => {

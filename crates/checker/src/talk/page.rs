@@ -2,11 +2,10 @@
 //! of the connection), and compares it with what is expected.
 
 use super::{Step, Talk};
-use crate::Reason;
-use crate::http::{Pattern, Url};
+use crate::http::Url;
 use crate::verdict::{Finding, Met};
+use crate::{Compiled, Pattern, Reason};
 use md5::{Digest, Md5};
-use regex::bytes::Regex;
 
 /// Bytes that the head of an answer may take.
 const HEAD_LIMIT: usize = 16 << 10;
@@ -71,6 +70,11 @@ impl Page {
             kept: Vec::new(),
             keep,
         }
+    }
+
+    /// An answer whose head was read elsewhere, as that of HTTP/2, with contents until [`Page::ended`].
+    pub(crate) fn begin(&mut self, status: u16) {
+        (self.status, self.body) = (Some(status), Body::UntilEnd);
     }
 
     /// The status; `None` as long as there is none, and for an answer that has none.
@@ -231,7 +235,7 @@ fn header(head: &[u8], name: &str) -> Option<String> {
 pub(crate) struct PageTalk {
     request: Vec<u8>,
     url: Url,
-    compiled: Option<Regex>,
+    compiled: Option<Compiled>,
     page: Page,
     limit: u64,
     compliant_tls: bool,
@@ -239,7 +243,7 @@ pub(crate) struct PageTalk {
 
 impl PageTalk {
     /// `compiled`: the page's pattern. `compliant_tls`: an end without a farewell is a failure even after all was read.
-    pub(crate) fn new(request: Vec<u8>, url: Url, compiled: Option<Regex>, compliant_tls: bool) -> Self {
+    pub(crate) fn new(request: Vec<u8>, url: Url, compiled: Option<Compiled>, compliant_tls: bool) -> Self {
         let limit = match (&url.pattern, url.digest) {
             (Some(_), _) => PATTERN_LIMIT,
             (None, Some(_)) => DIGEST_LIMIT,
@@ -277,8 +281,20 @@ impl PageTalk {
         Step::Pass(Vec::new(), Finding { met, ..Finding::default() })
     }
 
-    fn pattern(&self) -> Option<(&Pattern, &Regex)> {
+    fn pattern(&self) -> Option<(&Pattern, &Compiled)> {
         self.url.pattern.as_ref().zip(self.compiled.as_ref())
+    }
+}
+
+impl PageTalk {
+    /// The head of an answer of HTTP/2.
+    pub(crate) fn begin(&mut self, status: u16) {
+        self.page.begin(status);
+    }
+
+    /// Whether there was a head.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.page.status().is_some()
     }
 }
 

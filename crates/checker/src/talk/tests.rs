@@ -7,6 +7,7 @@ use super::echo::EchoTalk;
 use super::grpc::GrpcTalk;
 use super::mysql::MysqlTalk;
 use super::page::{COURTESY_LIMIT, PATTERN_LIMIT, PageTalk};
+use super::page2::Page2Talk;
 use super::pgsql::PgsqlTalk;
 use super::redis::RedisTalk;
 use super::smtp::SmtpTalk;
@@ -292,7 +293,7 @@ fn packet(number: u8, body: &[u8]) -> Vec<u8> {
 #[test]
 fn mysql_greets_and_logs_in() {
     let plain = Mysql::default();
-    let user = Mysql { username: Some("check".into()) };
+    let user = Mysql { username: Some("check".into()), password: None };
     let greeting = packet(0, b"\x0a8.0.36\0\x01\0\0\0saltsalt\0\xff\xff");
     let denied = packet(2, b"\xff\x15\x04#28000Access denied");
     let hear = |mysql: &Mysql, pieces: &[&[u8]]| hold(&mut MysqlTalk::new(mysql), pieces, false);
@@ -312,6 +313,36 @@ fn mysql_greets_and_logs_in() {
     {
         assert!(matches!(hear(&plain, &[&wrong]).0, End::Bad(Reason::Malformed(_))), "{wrong:?}");
     }
+}
+
+#[test]
+fn mysql_is_shown_a_proof_of_the_password() {
+    let mysql = Mysql { username: Some("me".into()), password: Some("secret".into()) };
+    let greeting = |way: &[u8]| {
+        let first = b"\x0a8.0.36\0\x01\0\0\0\x01\x02\x03\x04\x05\x06\x07\x08\0\xff\xff\x21\x02\0\xff\xff\x15";
+        let second = b"\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\0";
+        packet(0, &[first, &[0; 10][..], second, way, b"\0"].concat())
+    };
+    let native = b"\xb3\x2b\xb3\xa5\x83\xe1\x34\x0c\x0a\x11\x08\xd5\x8b\x1b\xe4\x97\x81\xad\x8c\x2f";
+    let sha2 = b"\x74\x6e\xbe\x20\x5d\x56\xa0\x70\x7a\xcb\x3e\x79\x6e\x83\x4e\x0d\xd7\xb1\xd6\x17\x43\xb2\x6b\xd5\x20\x2c\x7a\x62\x32\x30\xc7\xc9";
+    let hear = |pieces: &[&[u8]]| hold(&mut MysqlTalk::new(&mysql), pieces, false);
+    let ends_with = |said: &[u8], parts: &[&[u8]]| assert!(said.ends_with(&parts.concat()), "{said:02x?}");
+    ends_with(&hear(&[&greeting(b"mysql_native_password")]).1, &[b"me\0\x14", native, b"mysql_native_password\0"]);
+    ends_with(&hear(&[&greeting(b"caching_sha2_password")]).1, &[b"me\0\x20", sha2, b"caching_sha2_password\0"]);
+    // Where something else is offered, it is tried the old way; then the server may ask for another.
+    let salt: Vec<u8> = (1..=20).chain([0]).collect();
+    let other = [b"\xfecaching_sha2_password\0", &salt[..]].concat();
+    let (end, said) = hear(&[&greeting(b"ed25519"), &packet(2, &other)]);
+    assert_eq!(end, End::Open);
+    ends_with(&said, &[b"\x20\0\0\x03", sha2]);
+    let fast = [&greeting(b"caching_sha2_password")[..], &packet(2, b"\x01\x03"), &packet(3, b"\0\0\0")];
+    assert_eq!(hear(&fast).0, good());
+    for refused in [packet(2, b"\x01\x04"), packet(2, b"\xfeclient_ed25519\0salt")] {
+        let end = hear(&[&greeting(b"caching_sha2_password"), &refused]).0;
+        assert!(matches!(end, End::Bad(Reason::Denied(_))), "{end:?}");
+    }
+    let short = packet(0, b"\x0a8.0.36\0\x01\0\0\0saltsalt\0\xff\xff");
+    assert!(matches!(hear(&[&short]).0, End::Bad(Reason::Malformed(_))));
 }
 
 #[test]
@@ -384,6 +415,67 @@ fn grpc_services_say_whether_they_serve() {
     assert_eq!(hear(&many).0, End::Bad(Reason::TooLong));
 }
 
+#[test]
+fn pages_come_over_http_2_as_well() {
+    let http = crate::Http {
+        urls: Vec::new(),
+        version: crate::HttpVersion::Http2,
+        virtualhost: Some("www.example.org".into()),
+        fast_recovery: false,
+        tls: None,
+    };
+    let url = Url { path: "/x".into(), digest: Some(crate::genhash::digest(b"hello")), ..Url::default() };
+    let request = crate::request(&url, &http, ([10, 0, 0, 1], 80).into());
+    assert!(request.starts_with(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+    let text = String::from_utf8_lossy(&request).into_owned();
+    for part in
+        [":method\u{3}GET", ":scheme\u{4}http\0", ":path\u{2}/x", ":authority\u{f}www.example.org", "KeepAliveClient"]
+    {
+        assert!(text.contains(part), "{part:?} in {text:?}");
+    }
+    let hear = |url: &Url, frames: &[Vec<u8>], close: bool| {
+        let page = PageTalk::new(request.clone(), url.clone(), None, false);
+        let pieces: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+        hold(&mut Page2Talk::new(page), &pieces, close)
+    };
+    let settings = frame(4, 0, 0, &[0, 3, 0, 0, 0, 1]);
+    let (head, hello) = (frame(1, 4, 1, &[0x88]), frame(0, 1, 1, b"hello"));
+    let (end, said) =
+        hear(&url, &[settings.clone(), frame(8, 0, 0, &[0, 0, 1, 0]), head.clone(), hello.clone()], false);
+    assert_eq!(end, met(&[Met::Digest]));
+    assert_eq!(said[said.len() - 17 + 3], 7, "GOAWAY at the end");
+    // In pieces, after an interim answer, padded, with trailers.
+    let frames = [
+        settings.clone(),
+        frame(1, 4, 1, b"\x08\x03103"),
+        head.clone(),
+        frame(0, 8, 1, b"\x02hel\0\0"),
+        frame(0, 0, 1, b"lo"),
+        frame(1, 5, 1, &[0x40, 1, b'a', 1, b'b']),
+    ];
+    let bytes: Vec<Vec<u8>> = frames.concat().chunks(7).map(<[u8]>::to_vec).collect();
+    assert_eq!(hear(&url, &bytes, false).0, met(&[Met::Digest]));
+    let plain = Url::default();
+    assert_eq!(hear(&plain, &[settings.clone(), frame(1, 5, 1, &[0x89])], false).0, met(&[Met::Status]));
+    assert_eq!(hear(&plain, &[settings.clone(), frame(1, 5, 1, &[0x8d])], false).0, End::Bad(Reason::Status(404)));
+    assert_eq!(hear(&plain, &[settings.clone(), frame(1, 5, 1, &[0x90])], false).0, End::Bad(Reason::Status(0)));
+    let cut = [settings.clone(), head.clone(), frame(0, 0, 1, b"hel")];
+    for end in
+        [frame(3, 0, 1, &[0; 4]), frame(7, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 0]), frame(7, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 2])]
+    {
+        let frames = [&cut[..], &[end]].concat();
+        assert_eq!(hear(&url, &frames, false).0, End::Bad(Reason::ClosedEarly));
+    }
+    let goes = [&cut[..2], &[frame(7, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]), hello.clone()]].concat();
+    assert_eq!(hear(&url, &goes, false).0, met(&[Met::Digest]), "it ends after ours");
+    assert!(matches!(hear(&url, &cut, true).0, End::Bad(_)), "the connection ends");
+    for wrong in [vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()], vec![head], vec![settings.clone(), hello]] {
+        assert!(matches!(hear(&url, &wrong, false).0, End::Bad(Reason::Malformed(_))), "{wrong:?}");
+    }
+    let many: Vec<_> = std::iter::repeat_n(settings, 999).collect();
+    assert_eq!(hear(&url, &many, false).0, End::Bad(Reason::TooLong));
+}
+
 /// One of each, by number.
 fn any_talk(kind: usize) -> Box<dyn Talk> {
     let url = Url { pattern: pattern("x+y", false), ..Url::default() };
@@ -393,11 +485,12 @@ fn any_talk(kind: usize) -> Box<dyn Talk> {
         2 => Box::new(SmtpTalk::new("me")),
         3 => Box::new(AgentTalk::new(&Agent::default())),
         4 => Box::new(RedisTalk::new(&Redis { role: Some("master".into()), ..Redis::default() })),
-        5 => Box::new(MysqlTalk::new(&Mysql { username: Some("u".into()) })),
+        5 => Box::new(MysqlTalk::new(&Mysql { username: Some("u".into()), password: Some("p".into()) })),
         6 => Box::new(PgsqlTalk::new(&Pgsql { ssl_request: true, ..Pgsql::default() })),
         7 => Box::new(GrpcTalk::new(&Grpc::default(), "a")),
-        8 => Box::new(DnsTalk::new(&Dns::default(), 0)),
-        9 => Box::new(UdpTalk::new(&Udp { reply: Some(UdpReply::default()), ..Udp::default() })),
+        8 => Box::new(Page2Talk::new(page(Url { pattern: pattern("x+y", false), ..Url::default() }))),
+        9 => Box::new(DnsTalk::new(&Dns::default(), 0)),
+        10 => Box::new(UdpTalk::new(&Udp { reply: Some(UdpReply::default()), ..Udp::default() })),
         _ => Box::new(EchoTalk::new(kind.is_multiple_of(2), 0)),
     }
 }
@@ -442,7 +535,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_in_any_pieces_end_alike(kind in 0_usize..8, bytes in bytes(), cuts in proptest::collection::vec(1_usize..30, 1..9)) {
+    fn any_bytes_in_any_pieces_end_alike(kind in 0_usize..9, bytes in bytes(), cuts in proptest::collection::vec(1_usize..30, 1..9)) {
         let whole = hold(&mut *any_talk(kind), &[&bytes], true);
         let mut rest = bytes.as_slice();
         let mut pieces = Vec::new();
@@ -462,7 +555,7 @@ proptest! {
     }
 
     #[test]
-    fn any_datagram_is_harmless(kind in 8_usize..12, bytes in bytes()) {
+    fn any_datagram_is_harmless(kind in 9_usize..13, bytes in bytes()) {
         let mut talk = any_talk(kind);
         talk.open();
         let step = talk.hear(&bytes);
@@ -470,7 +563,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_read_for_ever(kind in 0_usize..8, bytes in bytes()) {
+    fn nothing_is_read_for_ever(kind in 0_usize..9, bytes in bytes()) {
         let block = [bytes, vec![b'x'; 4096]].concat();
         let mut talk = any_talk(kind);
         talk.open();

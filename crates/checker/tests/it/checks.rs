@@ -350,7 +350,7 @@ fn every_fault_has_its_name() {
         (redis(), Server::Says(huge.clone()), "too_long", false),
         (Probe::Mysql(Mysql::default()), Server::Says(vec![]), "closed_early", true),
         (Probe::Pgsql(Pgsql::default()), Server::Says(garbage), "malformed", false),
-        (Probe::Grpc(Grpc::default()), Server::Says(huge), "too_long", false),
+        (Probe::Grpc(Grpc::default()), Server::Says(huge), "malformed", false),
         (Probe::Agent(Agent { send: Some("x".into()), ..Agent::default() }), Server::Drips, "read_timeout", false),
     ];
     for (probe, server, name, properly) in table {

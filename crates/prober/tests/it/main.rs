@@ -3,4 +3,6 @@
 mod closing;
 mod faults;
 mod load;
+mod programs;
+mod tls;
 mod world;

@@ -14,9 +14,11 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs a test as the daemon runs.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-        tokio::time::timeout(DEADLINE, test).await.expect("the test takes too long")
-    })
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async { tokio::time::timeout(DEADLINE, test).await.expect("the test takes too long") })
 }
 
 /// One try, no waiting but for the answer.
