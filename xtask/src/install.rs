@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 /// Names that the one binary is called by, itself first.
-pub(crate) const TOOLS: [&str; 4] = ["rvs", "ipvsadm", "ipvsadm-save", "ipvsadm-restore"];
+pub(crate) const TOOLS: [&str; 5] = ["rvs", "ipvsadm", "ipvsadm-save", "ipvsadm-restore", "genhash"];
 /// Other names of it, whose documents are made otherwise.
 const NAMES: [&str; 1] = ["keepalived"];
 /// Units, below packaging/systemd.
@@ -122,7 +122,11 @@ pub(crate) fn lay_out(ws: &Workspace, binary: &Path, target: &Target) -> Result<
     }
     for tool in TOOLS {
         for (document, file) in [
-            ("man", format!("share/man/man8/{tool}.8")),
+            // What anybody may call is in the first part of the manual.
+            (
+                "man",
+                if tool == "genhash" { "share/man/man1/genhash.1".into() } else { format!("share/man/man8/{tool}.8") },
+            ),
             ("bash-completion", format!("share/bash-completion/completions/{tool}")),
             ("zsh-completion", format!("{}/_{tool}", target.zsh())),
             ("fish-completion", format!("share/fish/vendor_completions.d/{tool}.fish")),

@@ -132,6 +132,7 @@ pub enum Tool {
     IpvsadmSave,
     IpvsadmRestore,
     Rvs,
+    Genhash,
 }
 
 impl Tool {
@@ -142,6 +143,7 @@ impl Tool {
             Self::IpvsadmSave => "ipvsadm-save",
             Self::IpvsadmRestore => "ipvsadm-restore",
             Self::Rvs => "rvs",
+            Self::Genhash => "genhash",
         }
     }
 }

@@ -41,6 +41,9 @@ fn mode(settings: &Settings) -> Mode {
 
 /// `keepalived`; the exit status.
 pub fn run(args: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    if args.first().is_some_and(|first| first == "-T" || first == "--genhash") {
+        return crate::genhash::run("keepalived --genhash", &args[1..], out, err);
+    }
     // A word that is not text is none of the options either, and no file that can be named.
     let words = args.iter().map(|arg| arg.to_str().unwrap_or("?"));
     let settings = match parse(words) {
@@ -56,7 +59,11 @@ pub fn run(args: &[OsString], out: &mut dyn Write, err: &mut dyn Write) -> i32 {
         Mode::Signum => signum(settings.argument(Id::Signum).unwrap_or_default(), out, err),
         Mode::Test => test(&settings, err),
         Mode::Dump => dump(&settings, out, err),
-        Mode::Genhash => say(err, "keepalived: --genhash is not there yet\n", USAGE),
+        Mode::Genhash => {
+            let warned = say(err, "Warning -- `-T` not used as first option, previous options ignored\n", GOOD);
+            let after = args.iter().position(|arg| arg == "-T" || arg == "--genhash").map_or(args.len(), |at| at + 1);
+            warned.max(crate::genhash::run("keepalived --genhash", &args[after..], out, err))
+        }
         Mode::Daemon => {
             let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
             rvs_daemon::run::run(&settings, &words, err)

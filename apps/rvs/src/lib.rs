@@ -10,6 +10,7 @@ pub mod complete;
 pub mod config;
 pub mod documents;
 pub mod explain;
+pub mod genhash;
 pub mod glance;
 pub mod ipvsadm;
 pub mod keepalived;

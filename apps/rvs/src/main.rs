@@ -1,11 +1,11 @@
-//! The multi-call binary: `rvs`, `ipvsadm`, `ipvsadm-save`, `ipvsadm-restore`, `keepalived`.
+//! The multi-call binary: `rvs`, `ipvsadm`, `ipvsadm-save`, `ipvsadm-restore`, `keepalived`, `genhash`.
 
 use clap::Parser;
 use rvs_app::cli::Cli;
 use rvs_app::pause::{Pause, stdin_name};
 use rvs_app::personality::Personality;
 use rvs_app::world::World;
-use rvs_app::{commands, ipvsadm, keepalived, scripts};
+use rvs_app::{commands, genhash, ipvsadm, keepalived, scripts};
 use rvs_config::names::SystemNames;
 use std::ffi::OsString;
 use std::io::{stderr, stdin, stdout};
@@ -20,6 +20,7 @@ fn main() {
         Personality::Ipvsadm => compatible(ipvsadm::run, &args),
         Personality::Save => compatible(scripts::save, &args),
         Personality::Restore => compatible(scripts::restore, &args),
+        Personality::Genhash => genhash::run("genhash", &args, &mut stdout(), &mut stderr()),
         Personality::Keepalived => keepalived::run(&args, &mut stdout(), &mut stderr()),
     });
 }

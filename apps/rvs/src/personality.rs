@@ -16,6 +16,8 @@ pub enum Personality {
     Restore,
     /// `keepalived`.
     Keepalived,
+    /// `genhash`.
+    Genhash,
 }
 
 impl Personality {
@@ -38,6 +40,7 @@ impl Personality {
             "ipvsadm-save" => Some(Self::Save),
             "ipvsadm-restore" => Some(Self::Restore),
             "keepalived" => Some(Self::Keepalived),
+            "genhash" => Some(Self::Genhash),
             _ => None,
         }
     }
@@ -56,6 +59,8 @@ mod tests {
             ("./rvs ipvsadm-restore", Personality::Restore, 0),
             ("rvs keepalived -t", Personality::Keepalived, 1),
             ("/usr/sbin/keepalived", Personality::Keepalived, 0),
+            ("rvs genhash -s 10.0.0.1", Personality::Genhash, 2),
+            ("/usr/bin/genhash -h", Personality::Genhash, 1),
             ("rvs status --json", Personality::Rvs, 2),
             ("rvs", Personality::Rvs, 0),
             ("ipvsadm rvs", Personality::Ipvsadm, 1),

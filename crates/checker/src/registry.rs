@@ -12,7 +12,7 @@ use rvs_machine::{Machine, Rng, Time, TimerTable};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// A check of the registry.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct CheckId(u64);
 
 impl CheckId {

@@ -8,8 +8,13 @@ const DATE: &str = "2026-11-21";
 
 /// The head of a page.
 pub fn head(name: &str, what: &str) -> String {
+    head_of(8, "System Administration", name, what)
+}
+
+/// The head of a page of another section of the manual.
+pub fn head_of(number: u8, manual: &str, name: &str, what: &str) -> String {
     format!(
-        ".TH {} 8 \"{DATE}\" \"RVS {}\" \"System Administration\"\n.SH NAME\n{} \\- {}\n",
+        ".TH {} {number} \"{DATE}\" \"RVS {}\" \"{manual}\"\n.SH NAME\n{} \\- {}\n",
         escaped(&name.to_uppercase()),
         env!("CARGO_PKG_VERSION"),
         escaped(name),

@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod connection;
+mod fetch;
 mod limits;
 mod poller;
 mod prober;
@@ -37,6 +38,7 @@ mod socket;
 mod table;
 mod trust;
 
+pub use fetch::{Fetch, FetchError, Fetched, fetch};
 pub use limits::raise_descriptor_limit;
 pub use prober::{Prober, Told};
 pub use trust::{TlsError, TlsFiles};

@@ -1,8 +1,9 @@
 //! `rvs generate`: the manual pages and the completions of all tools.
 //!
 //! Those of ipvsadm are made by `rvs-config` from its option table; rvs(8) is made here, from clap's description of the
-//! command line and the prose beside it.
+//! command line and the prose beside it; genhash(1) from its table of options.
 
+mod genhash;
 mod prose;
 mod rvs;
 
@@ -17,6 +18,10 @@ pub fn document(what: Document, tool: Tool) -> String {
         (Document::Man, Tool::IpvsadmSave) => save_page(),
         (Document::Man, Tool::IpvsadmRestore) => restore_page(),
         (Document::Man, Tool::Rvs) => rvs::page(),
+        (Document::Man, Tool::Genhash) => genhash::page(),
+        (Document::BashCompletion, Tool::Genhash) => genhash::bash(),
+        (Document::ZshCompletion, Tool::Genhash) => genhash::zsh(),
+        (Document::FishCompletion, Tool::Genhash) => genhash::fish(),
         (Document::BashCompletion, tool) => script(Shell::Bash, tool.name()),
         (Document::ZshCompletion, tool) => script(Shell::Zsh, tool.name()),
         (Document::FishCompletion, tool) => script(Shell::Fish, tool.name()),
