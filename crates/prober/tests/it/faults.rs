@@ -67,8 +67,9 @@ impl Fault {
             Self::Silent => &["read_timeout", "connect_timeout"],
             // An agent's answer may end without a line break, and then counts as far as it goes.
             Self::ResetMidAnswer => &["reset", "tls"],
+            // Who closes with something unread resets.
             Self::ClosedMidAnswer | Self::ClosedAtOnce => {
-                &["closed_early", "tls", "status", "malformed", "not_serving"]
+                &["closed_early", "tls", "status", "malformed", "not_serving", "greeting", "reset"]
             }
             Self::Drips => &["read_timeout", "connect_timeout"],
             Self::Garbage | Self::Floods => &[

@@ -4,5 +4,6 @@ mod closing;
 mod faults;
 mod load;
 mod programs;
+mod real;
 mod tls;
 mod world;
