@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Programs, the Debian packages they come in, and what for.
-const PROGRAMS: [(&str, &str, &str); 37] = [
+const PROGRAMS: [(&str, &str, &str); 38] = [
     ("nginx", "nginx-light", "real servers"),
     ("curl", "curl", "clients"),
     ("nc", "netcat-openbsd", "clients and servers"),
@@ -28,6 +28,7 @@ const PROGRAMS: [(&str, &str, &str); 37] = [
     ("redis-server", "redis-server", "a server to check"),
     ("mariadbd", "mariadb-server-core", "a server to check"),
     ("pg_ctlcluster", "postgresql", "a server to check"),
+    ("etcd", "etcd-server", "a server to check"),
     ("dnsmasq", "dnsmasq-base", "a server to check"),
     ("msmtpd", "msmtp-mta", "a server to check"),
     ("vsftpd", "vsftpd", "FTP servers"),

@@ -30,6 +30,12 @@ pub struct Pattern {
     pub end_anchored: bool,
     /// The contents are UTF-8.
     pub utf: bool,
+    /// `$` matches at the very end only, not before a line break there as well.
+    pub dollar_end_only: bool,
+    /// A match must begin in the first line.
+    pub first_line: bool,
+    /// `[]` is a class without members; otherwise the bracket after it is its first member.
+    pub empty_class: bool,
 }
 
 impl Pattern {
@@ -44,14 +50,20 @@ impl Pattern {
             "caseless" => self.caseless = true,
             "multiline" => self.multiline = true,
             "dotall" => self.dotall = true,
-            "extended" => self.extended = true,
+            // White space in classes does not count in either, here.
+            "extended" | "extended_more" => self.extended = true,
             "ungreedy" => self.ungreedy = true,
             "anchored" => self.anchored = true,
             "endanchored" => self.end_anchored = true,
             "utf" | "ucp" => self.utf = true,
+            "dollar_endonly" => self.dollar_end_only = true,
+            "firstline" => self.first_line = true,
+            "allow_empty_class" => self.empty_class = true,
             // About groups, limits and speed, none of which shows in whether something matches.
             "no_auto_capture" | "no_auto_possess" | "no_dotstar_anchor" | "no_start_optimize" | "no_utf_check"
-            | "dupnames" | "never_backslash_c" | "use_offset_limit" => {}
+            | "dupnames" | "never_backslash_c" | "use_offset_limit" | "alt_verbnames" | "auto_callout" => {}
+            // Forms that are understood anyway, or that an expression without them never meets.
+            "alt_bsux" | "never_utf" | "never_ucp" => {}
             _ => return Err(format!("option {word} of regular expressions is not supported")),
         }
         Ok(())
@@ -62,7 +74,7 @@ impl Pattern {
         let (begin, end) = (if self.anchored { r"\A" } else { "" }, if self.end_anchored { r"\z" } else { "" });
         // The line break keeps a comment at the end of an extended expression from eating the bracket.
         let line = if self.extended { "\n" } else { "" };
-        let text = format!("{begin}(?:{}{line}){end}", self.expression);
+        let text = format!("{begin}(?:{}{line}){end}", self.translated());
         let linear = RegexBuilder::new(&text)
             .case_insensitive(self.caseless)
             .multi_line(self.multiline)
@@ -78,6 +90,63 @@ impl Pattern {
             Ok(regex) => Ok(Compiled(Engine::Linear(regex))),
             Err(error @ regex::Error::CompiledTooBig(_)) => Err(wrong(&error)),
             Err(_) => self.with_steps(&text).map_err(|error| wrong(&error)),
+        }
+    }
+
+    /// The expression in the words of our engines, where they differ from Perl's: `$` matches before a line break at the end of
+    /// the contents too, `\Q` and `\E` quote, and empty classes.
+    fn translated(&self) -> String {
+        let (mut text, mut rest) = (String::new(), self.expression.as_str());
+        let mut in_class = false;
+        while let Some(c) = rest.chars().next() {
+            if let Some(quoted) = rest.strip_prefix(r"\Q") {
+                let (plain, after) = quoted.split_once(r"\E").unwrap_or((quoted, ""));
+                text += &regex::escape(plain);
+                rest = after;
+            } else if let Some(escaped) = rest.strip_prefix('\\') {
+                let length = escaped.chars().next().map_or(0, char::len_utf8);
+                text += &rest[..1 + length];
+                rest = &escaped[length..];
+            } else if in_class && let Some(end) = rest.strip_prefix("[:").and_then(|name| name.find(":]")) {
+                let (name, after) = rest.split_at(end + 4);
+                text += name;
+                rest = after;
+            } else if in_class && matches!(c, '[' | '&' | '~') {
+                // Sets within sets and what is done with them are not Perl's.
+                text.push('\\');
+                text.push(c);
+                rest = &rest[1..];
+            } else if !in_class && self.extended && c == '#' {
+                let (comment, after) = rest.split_at(rest.find('\n').unwrap_or(rest.len()));
+                text += comment;
+                rest = after;
+            } else if !in_class && c == '[' {
+                let (class, after) = self.class(rest);
+                text += class;
+                // Whole classes end with a bracket that is not escaped.
+                in_class = !class.ends_with(r"\S]");
+                rest = after;
+            } else {
+                in_class &= c != ']';
+                match c {
+                    '$' if !in_class && !self.multiline && !self.dollar_end_only => text += r"(?:\n?\z)",
+                    _ => text.push(c),
+                }
+                rest = &rest[c.len_utf8()..];
+            }
+        }
+        text
+    }
+
+    /// The beginning of a class, as far as its first bracket may be a member; or all of an empty one.
+    fn class<'a>(&self, rest: &'a str) -> (&'a str, &'a str) {
+        let (open, after) = rest.split_at(if rest.starts_with("[^") { 2 } else { 1 });
+        match (after.strip_prefix(']'), self.empty_class, open) {
+            (None, ..) => (open, after),
+            (Some(after), true, "[") => (r"[^\s\S]", after),
+            (Some(after), true, _) => (r"[\s\S]", after),
+            (Some(after), false, "[") => (r"[\]", after),
+            (Some(after), false, _) => (r"[^\]", after),
         }
     }
 
@@ -110,7 +179,9 @@ impl Pattern {
                 Err(_) => return false,
             },
         };
-        let fits = found.is_some_and(|start| self.max_offset.is_none_or(|max| start + added <= max));
+        let line_end = contents[from..].iter().position(|&byte| byte == b'\n').map_or(contents.len(), |at| from + at);
+        let in_time = |start| self.max_offset.is_none_or(|max| start + added <= max);
+        let fits = found.is_some_and(|start| in_time(start) && (!self.first_line || start <= line_end));
         fits != self.no_match
     }
 }
@@ -162,7 +233,40 @@ mod tests {
             let pattern = Pattern { expression: expression.into(), ..Pattern::default() };
             assert!(pattern.compile().unwrap_err().contains("regular expression"), "{expression}");
         }
-        assert!(Pattern::default().set_option("alt_bsux").is_err());
+        assert!(Pattern::default().set_option("match_unset_backref").is_err());
+    }
+
+    #[test]
+    fn expressions_mean_what_they_mean_to_perl() {
+        let table: [(&str, &[&str], &[u8], bool); 21] = [
+            ("world$", &[], b"hello world\n", true),
+            ("world$", &["dollar_endonly"], b"hello world\n", false),
+            ("hello$", &[], b"hello\nworld", false),
+            ("hello$", &["multiline"], b"hello\nworld", true),
+            (r"a\$b", &[], b"a$b", true),
+            ("[$]b", &[], b"a$b", true),
+            ("[]$]b", &[], b"]b", true),
+            ("[^]$]b", &[], b"$b", false),
+            (r"[\]$]b", &[], b"$b", true),
+            (r"\Qa.b$\E$", &[], b"a.b$", true),
+            (r"\Qa.b", &[], b"axb", false),
+            ("world", &["firstline"], b"hello\nworld", false),
+            ("hello", &["firstline"], b"hello\nworld", true),
+            ("a[]b", &["allow_empty_class"], b"a]b", false),
+            ("a[^]b", &["allow_empty_class"], b"a\nb", true),
+            ("a[]b]", &[], b"a]", true),
+            ("a # $ [\nb$", &["extended_more"], b"ab\n", true),
+            ("(?=h)hello$", &[], b"hello\n", true),
+            (r"hello\Z", &[], b"hello\n", true),
+            ("^[[:digit:]$]+$", &[], b"12$", true),
+            ("^[[&&a]+$", &[], b"[&a", true),
+        ];
+        for (expression, options, contents, expected) in table {
+            let mut pattern = Pattern { expression: expression.into(), ..Pattern::default() };
+            options.iter().for_each(|option| pattern.set_option(option).unwrap());
+            let compiled = pattern.compile().unwrap();
+            assert_eq!(pattern.holds(&compiled, contents), expected, "{pattern:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 pub(super) const DESCRIPTION: &[&str] = &[
     "`rvs` looks after the director of the present network namespace: the eBPF programs and tables that balance virtual \
      services inside the kernel. The services themselves are administered with `ipvsadm`(8), which is the same binary under \
-     another name; `rvs ipvsadm`, `rvs ipvsadm-save` and `rvs ipvsadm-restore` call it where the names are not there.",
+     another name; `rvs ipvsadm`, `rvs ipvsadm-save`, `rvs ipvsadm-restore`, `rvs keepalived` and `rvs genhash` call it where the names \
+     are not there.",
     "No process has to run for packets to be forwarded. Any command may be killed at any moment; it leaves the old state or \
      the new one.",
 ];

@@ -168,7 +168,7 @@ fn mariadb_lets_in_who_knows_the_password() {
              cat mysql_system_tables.sql mysql_system_tables_data.sql; }} | \
              mariadbd --no-defaults --bootstrap --user=root --datadir={root}/data --innodb-buffer-pool-size=16M"
         ));
-        let users = "CREATE USER open@'%'; CREATE USER me@'%' IDENTIFIED BY 'geheim';\n";
+        let users = "CREATE USER open@'%';\nCREATE USER me@'%' IDENTIFIED BY 'geheim';\n";
         std::fs::write(folder.path().join("init.sql"), users).unwrap();
         let arguments = [
             "--no-defaults".to_owned(),
@@ -280,6 +280,25 @@ fn a_mail_server_takes_its_leave() {
             let smtp = || Probe::Smtp(Smtp { helo: "director.example.org".into(), hosts: vec![] });
             comes_up(25, smtp()).await;
             goes_with(server, 25, smtp()).await;
+        });
+    });
+}
+
+#[test]
+fn etcd_serves_by_grpc() {
+    in_namespace(|| {
+        let folder = scratch();
+        let folder = folder.path().to_str().unwrap();
+        let client = "http://127.0.0.1:2379";
+        let peer = ["--listen-peer-urls=http://127.0.0.1:2380", "--logger=zap", "--log-level=error"];
+        let own = ["--data-dir", folder, "--listen-client-urls", client, "--advertise-client-urls", client];
+        let server = Server::start("etcd", &[&own[..], &peer[..]].concat());
+        run(async {
+            let grpc = |service: &str| Probe::Grpc(Grpc { service: service.into(), ..Grpc::default() });
+            comes_up(2379, grpc("")).await;
+            // The answer to who asks for what it does not have is a refusal of the call.
+            assert!(matches!(found(2379, grpc("no.such.Service")).await, Err(Reason::NotServing(_))));
+            goes_with(server, 2379, grpc("")).await;
         });
     });
 }

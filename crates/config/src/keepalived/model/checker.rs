@@ -248,6 +248,8 @@ block! {
     pub struct MysqlCheck "MYSQL_CHECK" {
         /// The user to log in as; without one, the server's greeting is enough.
         username: Option<Text> = "username" [ours ""];
+        /// The user's password; none by default.
+        password: Option<Text> = "password" [ours ""];
         ..connect: Connect;
     }
 }
