@@ -109,6 +109,9 @@ pub enum Command {
     /// Run as keepalived, or check its configuration; see `rvs keepalived --help`.
     #[command(disable_help_flag = true)]
     Keepalived(Forwarded),
+    /// Print the MD5 digest of a web page, for health checks; see `rvs genhash --help`.
+    #[command(disable_help_flag = true)]
+    Genhash(Forwarded),
 }
 
 /// Documents made from the tables of options.

@@ -144,7 +144,11 @@ fn execute(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<String
         Command::Unit { .. } => String::new(),
         Command::Config(Config::Man) => rvs_config::keepalived::man_page(),
         Command::Config(Config::Diff { .. }) => String::new(),
-        Command::Ipvsadm(_) | Command::IpvsadmSave(_) | Command::IpvsadmRestore(_) | Command::Keepalived(_) => {
+        Command::Ipvsadm(_)
+        | Command::IpvsadmSave(_)
+        | Command::IpvsadmRestore(_)
+        | Command::Keepalived(_)
+        | Command::Genhash(_) => {
             return Err(Error::State("the tool's name must be the first argument: rvs ipvsadm …".to_owned()));
         }
     })
