@@ -204,7 +204,8 @@ fn a_huge_page_is_read_within_bounds() {
 fn name_servers_that_answer_nonsense_are_waited_out_or_refused() {
     run(async {
         let mut checks = Vec::new();
-        let answers: [(&str, fn(&[u8]) -> Vec<u8>); 6] = [
+        type Answer = fn(&[u8]) -> Vec<u8>;
+        let answers: [(&str, Answer); 6] = [
             ("empty", |_| Vec::new()),
             ("short", |query| query[..5].to_vec()),
             ("another number", |query| [&[query[0] ^ 1, query[1], 0x81, 0x80], &query[4..]].concat()),
