@@ -75,6 +75,8 @@ pub struct Prober<S> {
     buffer: Vec<u8>,
     most: usize,
     next_watch: Time,
+    /// When there was a turn last.
+    last_turn: Time,
 }
 
 impl<S: Ord + Clone> Prober<S> {
@@ -98,6 +100,7 @@ impl<S: Ord + Clone> Prober<S> {
             buffer: vec![0; BUFFER],
             most: limits::connections(limits::raise_descriptor_limit()),
             next_watch: now + WATCH,
+            last_turn: now,
         })
     }
 
@@ -207,8 +210,12 @@ impl<S: Ord + Clone> Prober<S> {
         let now = clock::now();
         if now >= self.next_watch {
             self.next_watch = now + WATCH;
-            self.registry.watch(now);
+            // After a long time without a turn everything is late, and nothing stuck: what is shows the next time.
+            if now.since(self.last_turn) < Registry::<S>::PATIENCE / 2 {
+                self.registry.watch(now);
+            }
         }
+        self.last_turn = now;
         self.registry.wake(now);
         self.carry_out(now);
         while let Some(&(until, key)) = self.draining.front()

@@ -321,3 +321,18 @@ fn what_cannot_be_done_from_here_is_refused_with_the_systems_reason() {
         assert_eq!(health(here).await, Ok(()));
     });
 }
+
+#[test]
+fn whoever_is_not_driven_for_a_while_is_late_and_not_stuck() {
+    run(async {
+        let good = serve(|mut stream| async move { listen_a_little(&mut stream).await }).await;
+        let mut prober = Prober::new(1).unwrap();
+        prober.subscribe(1, check(good, Probe::Tcp));
+        // Longer than a check may be behind.
+        std::thread::sleep(rvs_checker::Registry::<u8>::PATIENCE + Duration::from_millis(1500));
+        match prober.next().await {
+            rvs_prober::Told::Log(1, _) => {}
+            told => panic!("{told:?}"),
+        }
+    });
+}
