@@ -20,7 +20,11 @@ fn main() {
         Personality::Ipvsadm => compatible(ipvsadm::run, &args),
         Personality::Save => compatible(scripts::save, &args),
         Personality::Restore => compatible(scripts::restore, &args),
-        Personality::Genhash => genhash::run("genhash", &args, &mut stdout(), &mut stderr()),
+        Personality::Genhash => {
+            // The original's help names the program as it was called.
+            let called = std::env::args().next().filter(|name| name.ends_with("genhash"));
+            genhash::run(called.as_deref().unwrap_or("genhash"), &args, &mut stdout(), &mut stderr())
+        }
         Personality::Keepalived => keepalived::run(&args, &mut stdout(), &mut stderr()),
     });
 }
