@@ -16,7 +16,22 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("rvs-dataplane", &["rvs-wire", "rvs-core", "rvs-intent"]),
     ("rvs-host", &["rvs-wire", "rvs-machine"]),
     ("rvs-prober", &["rvs-machine", "rvs-checker", "rvs-host"]),
-    ("rvs-daemon", &["rvs-machine", "rvs-vrrp", "rvs-bfd", "rvs-config", "rvs-host", "rvs-checker", "rvs-prober"]),
+    (
+        "rvs-daemon",
+        &[
+            "rvs-wire",
+            "rvs-machine",
+            "rvs-vrrp",
+            "rvs-bfd",
+            "rvs-checker",
+            "rvs-core",
+            "rvs-intent",
+            "rvs-config",
+            "rvs-dataplane",
+            "rvs-host",
+            "rvs-prober",
+        ],
+    ),
 ];
 
 /// Packages that stand above all arrows, by the folder they lie in.

@@ -1,6 +1,7 @@
 //! What is to be done, made of a configuration: the protocols' parameters with the original's defaults, the things to hold, the
 //! scripts to run, whom to tell. A pure function; what it needs to know of the system is handed in.
 
+pub mod balance;
 mod bfd;
 mod instance;
 mod notify;
@@ -8,6 +9,7 @@ mod options;
 mod things;
 mod track;
 
+pub use balance::Balance;
 pub use instance::hmac_key;
 pub use notify::{Command, Fifos, Notifies, Recipient};
 pub use options::{Boundaries, Dumps, Options, paths};
@@ -36,6 +38,8 @@ pub struct Parts {
     pub vrrp: bool,
     /// The BFD sessions.
     pub bfd: bool,
+    /// The virtual servers.
+    pub check: bool,
 }
 
 /// What is to be done.
@@ -45,6 +49,8 @@ pub struct Plan {
     pub vrrp: Vrrp,
     /// The BFD sessions.
     pub bfd: Vec<rvs_bfd::Params>,
+    /// The virtual servers.
+    pub balance: Balance,
     /// Addresses, routes and rules by the names that the protocol knows them by.
     pub catalogue: Catalogue,
     /// Tracked files.
@@ -65,10 +71,10 @@ impl Plan {
     /// All commands that may be run for somebody who is told or tracked, the tracked scripts left out.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
         let everybody = self.notifies.instances.values().chain(self.notifies.groups.values());
-        let readers = self.notifies.fifos.0.iter().filter_map(|(_, reader)| reader.as_ref());
+        let readers = self.notifies.all_fifos().filter_map(|(_, reader)| reader.as_ref());
         let (first, last) = &self.options.boundaries;
         let boundaries = [first, last].into_iter().flatten().map(|(command, _)| command);
-        everybody.flat_map(Recipient::commands).chain(readers).chain(boundaries)
+        everybody.flat_map(Recipient::commands).chain(readers).chain(boundaries).chain(self.balance.commands())
     }
 
     /// Leaves parts out.
@@ -80,6 +86,9 @@ impl Plan {
         }
         if !parts.bfd {
             self.bfd.clear();
+        }
+        if !parts.check {
+            self.balance = Balance::default();
         }
     }
 
@@ -119,6 +128,7 @@ impl Plan {
         };
         things::remark(config, &mut remarks);
         Self {
+            balance: Balance::of(config, &mut remarks),
             bfd: bfd::params(config, &mut remarks),
             files: track::files(config),
             processes: track::process_patterns(config),

@@ -89,6 +89,8 @@ pub struct Notifies {
     pub groups: BTreeMap<String, Recipient>,
     /// FIFOs that hear of VRRP.
     pub fifos: Fifos,
+    /// FIFOs that hear of virtual servers.
+    pub lvs_fifos: Fifos,
 }
 
 impl Notifies {
@@ -103,15 +105,21 @@ impl Notifies {
         let fifo = |fifo: &Option<value::command::Fifo>, script: &Option<value::Command>| {
             fifo.as_ref().map(|fifo| (PathBuf::from(&fifo.path), script.as_ref().map(Command::of)))
         };
-        let fifos = [
-            fifo(&globals.notify_fifo, &globals.notify_fifo_script),
-            fifo(&globals.vrrp_notify_fifo, &globals.vrrp_notify_fifo_script),
-        ];
+        let all = fifo(&globals.notify_fifo, &globals.notify_fifo_script);
+        let fifos = [all.clone(), fifo(&globals.vrrp_notify_fifo, &globals.vrrp_notify_fifo_script)];
+        let lvs_fifos = [all, fifo(&globals.lvs_notify_fifo, &globals.lvs_notify_fifo_script)];
         Self {
             instances: config.instances.iter().map(instance).collect(),
             groups: config.sync_groups.iter().map(group).collect(),
             fifos: Fifos(fifos.into_iter().flatten().collect()),
+            lvs_fifos: Fifos(lvs_fifos.into_iter().flatten().collect()),
         }
+    }
+
+    /// All FIFOs, each once.
+    pub fn all_fifos(&self) -> impl Iterator<Item = &(PathBuf, Option<Command>)> {
+        let more = self.lvs_fifos.0.iter().filter(|fifo| !self.fifos.0.contains(fifo));
+        self.fifos.0.iter().chain(more)
     }
 
     /// Whom an instance or a group tells.
@@ -123,6 +131,6 @@ impl Notifies {
     pub fn has_scripts(&self) -> bool {
         let everybody = || self.instances.values().chain(self.groups.values());
         everybody().any(|recipient| recipient.commands().next().is_some())
-            || self.fifos.0.iter().any(|(_, reader)| reader.is_some())
+            || self.all_fifos().any(|(_, reader)| reader.is_some())
     }
 }

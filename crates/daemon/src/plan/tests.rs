@@ -208,6 +208,6 @@ fn addresses_routes_and_rules_are_what_ip_would_make_of_them() {
     assert_eq!((line.priority, line.mark, line.destination_ports), (99, Some((16, 255)), Some((80, 90))));
     assert!(plan.catalogue.has_routes());
     let mut plan = plan;
-    plan.restrict(Parts { vrrp: false, bfd: false });
+    plan.restrict(Parts { vrrp: false, bfd: false, check: false });
     assert!(!plan.catalogue.has_routes() && plan.catalogue.statics.addresses.is_empty());
 }

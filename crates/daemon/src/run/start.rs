@@ -81,6 +81,7 @@ impl Started {
         plan.restrict(Parts {
             vrrp: settings.has(Id::Vrrp) || !settings.has(Id::Check),
             bfd: !settings.has(Id::NoBfd),
+            check: settings.has(Id::Check) || !settings.has(Id::Vrrp),
         });
         plan.options.watch_addresses = settings.has(Id::AddressMonitoring);
         for remark in &plan.remarks {
@@ -119,6 +120,7 @@ pub(super) fn pid_files(settings: &Settings, started: &Started) -> Vec<PathBuf> 
     let mut kinds = vec![PidFileKind::Daemon];
     kinds.extend((!config.instances.is_empty()).then_some(PidFileKind::Vrrp));
     kinds.extend((!config.bfds.is_empty()).then_some(PidFileKind::Bfd));
+    kinds.extend((!config.servers.is_empty()).then_some(PidFileKind::Checkers));
     kinds.into_iter().map(|kind| pid_path(settings, config, kind)).collect()
 }
 
