@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod dump;
+pub mod keeper;
 pub mod plan;
 pub mod run;
 pub mod world;

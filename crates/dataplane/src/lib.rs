@@ -21,6 +21,11 @@ pub trait Dataplane {
     /// The table as it is now, with its counters.
     fn listing(&mut self) -> Result<Listing, Error>;
 
+    /// A number that is another one after each change of the table, whoever makes it; `None` where nobody counts.
+    fn revision(&mut self) -> Result<Option<u32>, Error> {
+        Ok(None)
+    }
+
     /// The connections, templates included, in no order.
     fn connections(&mut self) -> Result<Vec<Connection>, Error>;
 

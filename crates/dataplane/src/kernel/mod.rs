@@ -377,6 +377,10 @@ impl Dataplane for Director {
         listing::read(&self.maps)
     }
 
+    fn revision(&mut self) -> Result<Option<u32>, Error> {
+        Ok(Some(self.maps.control()?.generation.get()))
+    }
+
     fn connections(&mut self) -> Result<Vec<Connection>, Error> {
         connections::read(&self.maps)
     }

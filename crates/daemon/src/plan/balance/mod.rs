@@ -12,10 +12,12 @@ mod tests;
 use super::notify::Command;
 use rvs_checker::{CheckParams, ServiceParams};
 use rvs_config::keepalived::Config;
-use rvs_config::keepalived::value::Int;
+use rvs_config::keepalived::value::{Int, Text};
 use rvs_intent::{Dest, ServiceSettings, Timeouts};
+use rvs_prober::TlsFiles;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 /// How many services one virtual server may have: more would fill the whole table.
 const MOST_MEMBERS: usize = 4096;
@@ -46,6 +48,8 @@ pub struct Settings {
     pub namespace: Option<Option<String>>,
     /// CPUs for the thread.
     pub cpus: Vec<usize>,
+    /// Certificates for checks over TLS.
+    pub tls: TlsFiles,
 }
 
 impl Default for Settings {
@@ -58,6 +62,7 @@ impl Default for Settings {
             max_parallel: None,
             namespace: None,
             cpus: Vec::new(),
+            tls: TlsFiles::default(),
         }
     }
 }
@@ -127,7 +132,7 @@ impl Server {
 }
 
 impl Balance {
-    pub(super) fn of(config: &Config, remarks: &mut Vec<String>) -> Self {
+    pub(crate) fn of(config: &Config, remarks: &mut Vec<String>) -> Self {
         let mut servers: Vec<Server> = Vec::new();
         let (mut names, mut keys) = (HashSet::new(), HashSet::new());
         for block in &config.servers {
@@ -148,6 +153,9 @@ impl Balance {
             }
             servers.push(server);
         }
+        if config.ssl.password.is_some() {
+            remarks.push("SSL: password: keys that are encrypted cannot be read - give one that is not".to_owned());
+        }
         Self { servers, settings: settings(config) }
     }
 
@@ -159,6 +167,7 @@ impl Balance {
 
 fn settings(config: &Config) -> Settings {
     let globals = &config.globals;
+    let path = |text: &Option<Text>| text.as_ref().map(|text| PathBuf::from(&text.0));
     let cpus = globals.checker_cpu_affinity.as_ref().map(|words| &words.0[..]).unwrap_or_default();
     Settings {
         flush: globals.lvs_flush,
@@ -175,5 +184,10 @@ fn settings(config: &Config) -> Settings {
         max_parallel: globals.checker_max_parallel.map(Int::to),
         namespace: config.top.net_namespace_ipvs.as_ref().map(|words| words.0.first().cloned()),
         cpus: cpus.iter().filter_map(|word| word.parse().ok()).collect(),
+        tls: TlsFiles {
+            authorities: path(&config.ssl.ca),
+            certificate: path(&config.ssl.certificate),
+            key: path(&config.ssl.key),
+        },
     }
 }

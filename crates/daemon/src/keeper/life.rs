@@ -1,0 +1,243 @@
+//! Start, reload and end.
+
+use super::fit::{Others, fit};
+use super::state::{SavedService, State};
+use super::unit::Unit;
+use super::{Checks, Keeper, Subject, Word};
+use crate::plan::Balance;
+use crate::plan::balance::{AtEnd, Server};
+use rvs_checker::{Admin, Advice, Probe, Service, ServiceInput, ServiceState};
+use rvs_core::abi::ServiceKey;
+use rvs_intent::Edit;
+use rvs_machine::{Machine, Time};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+impl Keeper {
+    /// Begins, perhaps where an earlier daemon has stopped: what it had put into the table is taken over and what it knew is
+    /// known; connections and counters stay.
+    pub fn start(&mut self, now: Time, plan: Balance, mut state: State, checks: &mut dyn Checks) {
+        self.log("Initializing ipvs");
+        self.settings = plan.settings;
+        for server in plan.servers {
+            let saved = state.services.remove(&server.params.name);
+            self.begin(now, server, saved, checks);
+        }
+        self.leaving = state.services.into_values().filter(|saved| saved.live).flat_map(|saved| saved.keys).collect();
+        if self.settings.flush {
+            self.leave_others();
+        }
+        self.reindex();
+        for at in 0..self.units.len() {
+            let lines: Vec<Word> = self.units[at].activations(true).map(Word::Log).collect();
+            self.words.extend(lines);
+        }
+        self.log("Activating BFD healthchecker");
+        self.log("Startup complete");
+        self.whole = !self.units.is_empty() || !self.leaving.is_empty();
+        self.changed = true;
+    }
+
+    /// `lvs_flush`: whatever is in the table and nobody's of ours goes, in the first transaction. What is ours and there
+    /// already keeps its connections.
+    fn leave_others(&mut self) {
+        match self.table.listing() {
+            Ok(listing) => self.leaving.extend(listing.services.iter().map(|listed| listed.service.key)),
+            Err(error) => self.failed(&error.to_string()),
+        }
+    }
+
+    /// Enters a virtual server that is new to this daemon.
+    fn begin(&mut self, now: Time, server: Server, saved: Option<SavedService>, checks: &mut dyn Checks) {
+        let at = self.units.len();
+        let live = saved.as_ref().is_some_and(|saved| saved.live);
+        let service = match &saved {
+            Some(saved) if live => Service::resume(server.params.clone(), saved.state.clone(), now),
+            _ => Service::new(server.params.clone(), now),
+        };
+        self.units.push(Unit::new(server, service));
+        let unit = &mut self.units[at];
+        self.index.insert(Arc::clone(&unit.name), at);
+        if let Some(saved) = &saved {
+            unit.reasons.clone_from(&saved.reasons);
+        }
+        if !live {
+            let kept = saved.iter().flat_map(|saved| &saved.state.reals).filter(|(_, real)| real.admin != Admin::Ready);
+            for (real, state) in kept {
+                let why = unit.reasons.get(real).cloned().unwrap_or_default();
+                unit.service.handle(now, ServiceInput::Admin { real: *real, state: state.admin, why });
+            }
+            unit.service.handle(now, ServiceInput::Start);
+        }
+        self.collect(at);
+        let subjects: Vec<Subject> = self.units[at].subjects().collect();
+        for who in subjects {
+            let known = saved.as_ref().filter(|_| live).and_then(|saved| known(&saved.state, &self.units[at], &who));
+            self.subscribe(at, who, known, checks);
+        }
+        self.suspend(checks, at);
+    }
+
+    fn subscribe(&self, at: usize, who: Subject, known: Option<(bool, Advice)>, checks: &mut dyn Checks) {
+        let unit = &self.units[at];
+        let Some(params) = unit.server.checks.get(&who.real).and_then(|all| all.get(who.check)) else { return };
+        checks.subscribe(who.clone(), params.clone());
+        if let Some((up, advice)) = known {
+            checks.adopt(&who, up, advice);
+        }
+        if unit.suspended {
+            checks.suspend(&who, true);
+        }
+        match &params.probe {
+            Probe::File(file) => {
+                if let Some(value) = self.files.get(&file.name) {
+                    checks.file(&who, *value);
+                }
+            }
+            Probe::Bfd(bfd) => {
+                if let Some(up) = self.sessions.get(&bfd.name) {
+                    checks.session(&who, *up);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps other virtual servers from now on. What is as it was does not notice; what is not changes in one transaction.
+    pub fn reload(&mut self, now: Time, plan: Balance, checks: &mut dyn Checks) {
+        let before: HashSet<ServiceKey> = self.keys().collect();
+        let mut activations = Vec::new();
+        self.settings = plan.settings;
+        self.refused.clear();
+        // Whatever the services say now, the table is compared as a whole, once.
+        self.whole = true;
+        let mut old: HashMap<Arc<str>, Unit> =
+            std::mem::take(&mut self.units).into_iter().map(|unit| (Arc::clone(&unit.name), unit)).collect();
+        let wanted: HashSet<&str> = plan.servers.iter().map(|server| server.params.name.as_str()).collect();
+        let mut gone: Vec<Arc<str>> = old.keys().filter(|name| !wanted.contains(&***name)).cloned().collect();
+        gone.sort();
+        for name in gone {
+            let Some(unit) = old.remove(&name) else { continue };
+            self.log(format!("Removing Virtual Server {name}"));
+            self.end_unit(now, unit, checks);
+        }
+        self.index.clear();
+        for server in plan.servers {
+            match old.remove(server.params.name.as_str()) {
+                None => {
+                    self.begin(now, server, None, checks);
+                    activations.extend(self.units.last().into_iter().flat_map(|unit| unit.activations(true)));
+                }
+                Some(unit) => activations.extend(self.renew(now, unit, server, checks)),
+            }
+        }
+        self.reindex();
+        let kept: HashSet<ServiceKey> = self.keys().collect();
+        self.leaving.retain(|key| !kept.contains(key));
+        self.leaving.extend(before.difference(&kept));
+        self.log("Reload complete");
+        activations.into_iter().for_each(|line| self.log(line));
+        self.changed = true;
+    }
+
+    /// One that was there before; the lines for checks that are new to it.
+    fn renew(&mut self, now: Time, unit: Unit, server: Server, checks: &mut dyn Checks) -> Vec<String> {
+        let at = self.units.len();
+        self.index.insert(Arc::clone(&unit.name), at);
+        self.units.push(unit);
+        if self.units[at].server == server {
+            return Vec::new();
+        }
+        let unit = &mut self.units[at];
+        let had: HashMap<Subject, rvs_checker::CheckParams> = unit
+            .server
+            .checks
+            .iter()
+            .flat_map(|(real, all)| {
+                let unit = &*unit;
+                all.iter().enumerate().map(move |(check, params)| (unit.subject(*real, check), params.clone()))
+            })
+            .collect();
+        if unit.server.params != server.params {
+            unit.service.handle(now, ServiceInput::Reload(server.params.clone()));
+        }
+        unit.replace(server);
+        unit.reasons.retain(|real, _| unit.server.dests.contains_key(real));
+        self.collect(at);
+        let subjects: HashSet<Subject> = self.units[at].subjects().collect();
+        had.keys().filter(|who| !subjects.contains(who)).for_each(|who| checks.unsubscribe(who));
+        let mut lines = Vec::new();
+        let unit = &self.units[at];
+        for real in &unit.server.params.reals {
+            for (check, params) in unit.server.checks.get(&real.address).into_iter().flatten().enumerate() {
+                let who = unit.subject(real.address, check);
+                if had.get(&who) != Some(params) {
+                    self.subscribe(at, who, None, checks);
+                    lines.push(rvs_checker::activation(true, &real.name, &unit.name));
+                }
+            }
+        }
+        self.suspend(checks, at);
+        lines
+    }
+
+    fn end_unit(&mut self, now: Time, unit: Unit, checks: &mut dyn Checks) {
+        let at = self.units.len();
+        unit.subjects().for_each(|who| checks.unsubscribe(&who));
+        self.units.push(unit);
+        self.units[at].service.handle(now, ServiceInput::Stop { keep: false });
+        self.collect(at);
+        self.units.pop();
+    }
+
+    fn reindex(&mut self) {
+        self.index = self.units.iter().enumerate().map(|(at, unit)| (Arc::clone(&unit.name), at)).collect();
+    }
+
+    fn keys(&self) -> impl Iterator<Item = ServiceKey> + '_ {
+        self.units.iter().flat_map(|unit| unit.server.members.iter().map(|member| member.key))
+    }
+
+    /// Ends. `keep`: the table stays as it is, for the next daemon. Returns what the next one is to know.
+    pub fn stop(&mut self, now: Time, keep: bool, checks: &mut dyn Checks) -> State {
+        let _ = (!keep && self.failing).then(|| self.look());
+        let state = self.state(keep);
+        for at in 0..self.units.len() {
+            self.units[at].subjects().for_each(|who| checks.unsubscribe(&who));
+            self.units[at].service.handle(now, ServiceInput::Stop { keep });
+            self.collect(at);
+        }
+        self.edits.clear();
+        self.whole = false;
+        if !keep {
+            let keys: HashSet<ServiceKey> = self.keys().chain(self.leaving.iter().copied()).collect();
+            let everything = self.settings.at_end == AtEnd::Everything;
+            if !keys.is_empty() || everything {
+                self.remove(keys, everything);
+            }
+        }
+        self.units.clear();
+        self.index.clear();
+        state
+    }
+
+    fn remove(&mut self, keys: HashSet<ServiceKey>, everything: bool) {
+        let done = self.table.listing().map_err(|error| error.to_string()).and_then(|listing| {
+            let others = if everything { Others::RemoveAll } else { Others::Remove(keys) };
+            let edits: Vec<Edit> = fit(&listing.table(), &[], &others, None);
+            let done = if edits.is_empty() { Ok(()) } else { self.table.update(&edits) };
+            done.map_err(|error| error.to_string())
+        });
+        if let Err(why) = done {
+            self.words.push(Word::Warn(format!("The virtual servers could not be removed from the table: {why}")));
+        }
+    }
+}
+
+/// What an earlier daemon knew of a check. Checks are told apart by their places; another number of them is another set.
+fn known(state: &ServiceState, unit: &Unit, who: &Subject) -> Option<(bool, Advice)> {
+    let real = state.reals.get(&who.real)?;
+    let same = unit.server.checks.get(&who.real).is_some_and(|checks| checks.len() == real.checks.len());
+    let (up, advice, _) = real.checks.get(who.check).filter(|_| same)?;
+    Some((*up, *advice))
+}
