@@ -1,7 +1,7 @@
 //! The command line of `rvs` itself.
 
 use crate::mark::Mark;
-use crate::{explain, glance, metrics, proc, trace, unit};
+use crate::{check, explain, glance, metrics, proc, trace, unit};
 use clap::{Parser, Subcommand};
 use rvs_dataplane::kernel::Mode;
 
@@ -28,6 +28,14 @@ pub enum Command {
         #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
         socket: Option<std::path::PathBuf>,
     },
+    /// The virtual servers of the running keepalived: health, weight, checks and administrative state of each real server.
+    Check(check::Socket),
+    /// Let a real server of the running keepalived get no new connections; those there are go on.
+    Drain(check::Decision),
+    /// Take a real server of the running keepalived out of the table; its connections are treated as if it were deleted.
+    Maint(check::Decision),
+    /// Let health alone decide again about a real server of the running keepalived.
+    Ready(check::Decision),
     /// Packets by the reason why they ended as they did.
     Stats,
     /// Where a packet would go now, and each step that leads there. Changes nothing.

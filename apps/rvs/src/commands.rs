@@ -1,7 +1,7 @@
 //! What the commands of `rvs` do.
 
 use crate::cli::{Cli, Command, Config, Decap};
-use crate::{complete, documents, explain, glance, mark, metrics, proc, report, sysctl, trace, unit};
+use crate::{check, complete, documents, explain, glance, mark, metrics, proc, report, sysctl, trace, unit};
 use rvs_dataplane::kernel::{Director, decap, watch};
 use rvs_dataplane::limits::Limits;
 use rvs_dataplane::model::Model;
@@ -46,6 +46,16 @@ pub fn run(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
         let printed = out.write_all(compared.out.as_bytes()).and_then(|()| out.flush());
         return if told.and(printed).is_ok() { compared.status } else { 1 };
     }
+    if let Some((state, decision)) = decision(&cli.command) {
+        return match check::decide(state, decision, cli.json, out) {
+            Ok(status) => status,
+            Err(error) => {
+                // As below.
+                let _ = writeln!(err, "rvs: {error}");
+                1
+            }
+        };
+    }
     let (status, text) = match execute(cli, out, err) {
         Ok(text) => match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => (1, format!("cannot write the output: {error}")),
@@ -57,6 +67,16 @@ pub fn run(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     // A standard error that cannot be written leaves nobody to tell.
     let _ = writeln!(err, "rvs: {text}");
     status
+}
+
+/// What an administrator decides.
+fn decision(command: &Command) -> Option<(&'static str, &check::Decision)> {
+    match command {
+        Command::Drain(decision) => Some(("drain", decision)),
+        Command::Maint(decision) => Some(("maint", decision)),
+        Command::Ready(decision) => Some(("ready", decision)),
+        _ => None,
+    }
 }
 
 /// How the virtual routers stand.
@@ -89,6 +109,7 @@ fn execute(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<String
             String::new()
         }
         Command::Vrrp { socket } => vrrp(socket.as_deref(), cli.json)?,
+        Command::Check(socket) => check::show(socket, cli.json)?,
         Command::Stats => {
             let reasons = match Director::existing()? {
                 Some(director) => director.reasons()?,
@@ -141,7 +162,7 @@ fn execute(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Result<String
             done(text.to_owned(), json!({ "removed": removed }))
         }
         // Taken care of before.
-        Command::Unit { .. } => String::new(),
+        Command::Unit { .. } | Command::Drain(_) | Command::Maint(_) | Command::Ready(_) => String::new(),
         Command::Config(Config::Man) => rvs_config::keepalived::man_page(),
         Command::Config(Config::Diff { .. }) => String::new(),
         Command::Ipvsadm(_)

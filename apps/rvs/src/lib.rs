@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod atomic;
+pub mod check;
 pub mod cli;
 pub mod commands;
 pub mod complete;

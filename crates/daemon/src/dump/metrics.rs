@@ -29,11 +29,11 @@ const ROWS: [Row; 14] = [
     ("pri_zero_sent", "priority_zero_sent", "Priority zero sent", |s| s.pri_zero_sent),
 ];
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-fn head(page: &mut String, name: &str, help: &str, kind: &str) {
+pub(super) fn head(page: &mut String, name: &str, help: &str, kind: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }

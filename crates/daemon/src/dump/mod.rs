@@ -2,6 +2,9 @@
 //!
 //! Everything here is made of a snapshot; nothing is asked of the system.
 
+mod check;
+mod check_data;
+mod check_metrics;
 mod data;
 mod globals;
 mod json;
@@ -9,6 +12,9 @@ mod metrics;
 mod stats;
 mod status;
 
+pub use check::{check_status, check_table};
+pub use check_data::check_data;
+pub use check_metrics::check_metrics;
 pub use data::data;
 pub use json::json;
 pub use metrics::metrics;

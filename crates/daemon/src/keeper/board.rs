@@ -2,7 +2,7 @@
 
 use super::Keeper;
 use super::unit::{Unit, place_of};
-use rvs_checker::{Admin, Facts, RealView, Registry};
+use rvs_checker::{Admin, CheckParams, Facts, RealView, Registry};
 use rvs_core::abi::{Counters, ServiceKey};
 use rvs_intent::{ListedDest, ListedService};
 use rvs_machine::Time;
@@ -73,8 +73,8 @@ pub struct RealBoard {
 pub struct CheckBoard {
     /// The keyword of its block.
     pub kind: &'static str,
-    /// Where it goes, for checks over the network.
-    pub target: SocketAddr,
+    /// What it is made of.
+    pub params: CheckParams,
     /// It says up.
     pub up: bool,
     /// It has come to a verdict yet.
@@ -196,7 +196,7 @@ fn one(
         let seen = registry.and_then(|registry| registry.facts(&who, now));
         CheckBoard {
             kind: params.probe.keyword(),
-            target: params.target.address,
+            params: params.clone(),
             up: check.is_some_and(rvs_checker::Check::is_up),
             has_run: check.is_some_and(rvs_checker::Check::has_run),
             facts: seen.as_ref().map_or_else(Facts::default, |(facts, _)| (*facts).clone()),

@@ -6,6 +6,7 @@
 
 mod admin;
 mod board;
+mod elsewhere;
 mod fit;
 mod life;
 mod state;
@@ -18,7 +19,8 @@ mod tests;
 
 pub use admin::{Decided, Decision};
 pub use board::{Board, CheckBoard, RealBoard, ServiceBoard};
-pub use state::{State, read as read_state, write as write_state};
+pub use elsewhere::open_in;
+pub use state::{State, key_text, read as read_state, write as write_state};
 pub use table::Open;
 pub use thread::{Hands, Order, Start, spawn};
 pub use unit::Subject;

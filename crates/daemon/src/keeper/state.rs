@@ -57,7 +57,7 @@ impl Keeper {
 }
 
 /// A service as text: `tcp 10.0.1.10:80`, `mark 7 inet`.
-pub(super) fn key_text(key: &ServiceKey) -> String {
+pub fn key_text(key: &ServiceKey) -> String {
     let family = Family::from_raw(key.family).unwrap_or_default();
     if key.proto == 0 {
         let word = if family == Family::V4 { "inet" } else { "inet6" };

@@ -114,7 +114,10 @@ impl Loop {
     fn open(start: Start, inbox: mpsc::Receiver<Order>, teller: mpsc::Sender<Telling>) -> io::Result<Self> {
         pin(&start.plan.settings.cpus);
         let monitor = Monitor::open(false).map_err(io::Error::other)?;
-        #[expect(deprecated, reason = "what replaces it is unsafe; the descriptor is ours, and stays open as long as this")]
+        #[expect(
+            deprecated,
+            reason = "what replaces it is unsafe; the descriptor is ours, and stays open as long as this"
+        )]
         let news = AsyncFd::new(monitor.as_fd().try_clone_to_owned()?)?;
         let prober = Prober::new(start.seed)?;
         let known = state::read(&start.state).unwrap_or_else(|why| {

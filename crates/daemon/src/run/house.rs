@@ -1,13 +1,14 @@
 //! The daemon while it runs: signals, wishes of the prompt thread, reloads, the end.
 
-use super::ask::{Panel, ask};
+use super::ask::{Panel, ask, board};
 use super::notifier::Notifier;
 use super::scripts::Scripts;
-use super::start::{Started, reread, status_path};
+use super::start::{Started, reread, state_path, status_path};
 use super::status::StatusServer;
-use super::trackers::Trackers;
+use super::trackers::{Ears, Trackers};
 use super::{CANNOT, GOOD};
 use crate::dump;
+use crate::keeper::{self, Hands, Telling};
 use crate::plan::{Options, Plan};
 use crate::world::{Director, Order, Wish};
 use rvs_config::keepalived::Config;
@@ -16,6 +17,7 @@ use rvs_host::daemon::{Request, Signals, Systemd, watchdog, write_dump};
 use rvs_host::log::Log;
 use rvs_host::metrics::MetricsServer;
 use rvs_host::script::run;
+use rvs_host::script::security::RunAs;
 use rvs_host::thread::{Lateness, mailbox, spawn};
 use rvs_vrrp::{Event, Notify};
 use std::path::Path;
@@ -40,6 +42,9 @@ pub(super) struct House<'a> {
     panel: Panel,
     thread: JoinHandle<std::io::Result<()>>,
     wishes: mpsc::Receiver<Wish>,
+    /// The keeper of the virtual servers: its thread, and what it wants others to be told.
+    keeper: Option<JoinHandle<std::io::Result<()>>>,
+    tellings: mpsc::Receiver<Telling>,
     notifier: Notifier,
     trackers: Trackers,
     /// What takes force when the thread has taken its part of a reload over.
@@ -61,7 +66,8 @@ impl<'a> House<'a> {
         let (orders, inbox) = mailbox(ORDERS).map_err(|error| format!("making a mailbox: {error}"))?;
         let (wisher, wishes) = mpsc::channel(WISHES);
         let lateness = Arc::new(Lateness::default());
-        let mut trackers = Trackers::new(orders.clone());
+        let Hands { orders: to_keeper, tellings, thread: keeper } = keep(settings, &started, &mut plan)?;
+        let mut trackers = Trackers::new(Ears { vrrp: orders.clone(), keeper: to_keeper.clone() });
         let mut notifier = Notifier::default();
         trackers.look(&plan);
         notifier.set(&plan, scripts).await;
@@ -70,7 +76,7 @@ impl<'a> House<'a> {
         let make = move || Director::open(for_thread, inbox, wisher, seed);
         let thread =
             spawn("vrrp", promptness, Arc::clone(&lateness), make).map_err(|error| format!("vrrp: {error}"))?;
-        let panel = Panel { orders, lateness };
+        let panel = Panel { orders, lateness, keeper: to_keeper };
         let _ = panel.orders.post(Order::Start);
         trackers.run(tracked);
         let status = StatusServer::start(&status_path(settings, started.config()), panel.clone());
@@ -83,6 +89,8 @@ impl<'a> House<'a> {
             panel,
             thread,
             wishes,
+            keeper: Some(keeper),
+            tellings,
             notifier,
             trackers,
             pending: None,
@@ -98,7 +106,10 @@ impl<'a> House<'a> {
         self.metrics = None;
         let Some(address) = self.options.metrics else { return };
         let panel = self.panel.clone();
-        let page = Arc::new(move || ask(&panel).map_or_else(String::new, |snapshot| dump::metrics(&snapshot, &panel)));
+        let page = Arc::new(move || {
+            let vrrp = ask(&panel).map_or_else(String::new, |snapshot| dump::metrics(&snapshot, &panel));
+            vrrp + &board(&panel).map_or_else(String::new, |board| dump::check_metrics(&board))
+        });
         match MetricsServer::start(address, page).await {
             Ok(server) => {
                 tracing::info!("Serving metrics at http://{}/metrics", server.address());
@@ -127,6 +138,10 @@ impl<'a> House<'a> {
                     Some(wish) => self.fulfil(wish).await,
                     None => return self.broken().await,
                 },
+                telling = self.tellings.recv() => match telling {
+                    Some(telling) => self.notifier.tell_of_servers(telling),
+                    None => return self.broken_keeper().await,
+                },
                 _ = pulse.tick() => self.prove_life(),
             }
         }
@@ -134,7 +149,7 @@ impl<'a> House<'a> {
 
     /// Tells systemd that we live, if the thread that matters does.
     fn prove_life(&self) {
-        if watchdog().is_some() && ask(&self.panel).is_some() {
+        if watchdog().is_some() && ask(&self.panel).is_some() && board(&self.panel).is_some() {
             self.systemd.alive();
         }
     }
@@ -167,7 +182,11 @@ impl<'a> House<'a> {
             }
         };
         match kind {
-            "data" => write(&dumps.data, &dump::data(&snapshot, &self.config)),
+            "data" => {
+                let servers =
+                    board(&self.panel).map_or_else(String::new, |board| dump::check_data(&board, &self.config));
+                write(&dumps.data, &(dump::data(&snapshot, &self.config) + &servers));
+            }
             "stats" => write(&dumps.stats, &dump::stats(&snapshot)),
             _ => write(&dumps.json, &dump::json(&snapshot, &self.config, self.options.json2)),
         }
@@ -200,9 +219,20 @@ impl<'a> House<'a> {
     async fn fulfil(&mut self, wish: Wish) {
         match wish {
             Wish::Notify(notify) => self.notifier.tell(&notify),
+            Wish::Session(name, up) => {
+                if self.panel.keeper.try_send(keeper::Order::Session(name, up)).is_err() {
+                    tracing::warn!("The keeper of virtual servers is busy; the state of a BFD session was lost");
+                }
+            }
             Wish::Reloaded => {
-                let Some((plan, scripts)) = self.pending.take() else { return };
+                let Some((mut plan, scripts)) = self.pending.take() else { return };
                 self.notifier.set(&plan, scripts).await;
+                // Behind the notifier, which now knows the scripts that the keeper may ask for.
+                let user = Scripts::standard_user(&plan);
+                let servers = Box::new(std::mem::take(&mut plan.balance));
+                if self.panel.keeper.send(keeper::Order::Reload(servers, user)).await.is_err() {
+                    tracing::error!("The keeper of virtual servers is gone");
+                }
                 let metrics = plan.options.metrics != self.options.metrics;
                 self.options = plan.options;
                 if metrics {
@@ -243,6 +273,8 @@ impl<'a> House<'a> {
             }
         };
         let in_time = tokio::time::timeout(patience, last).await.is_ok();
+        // After VRRP: another director has the addresses by now, if there is one.
+        let kept = self.stop_keeper(patience).await;
         self.notifier.finish(patience).await;
         let (scripts, command) = (std::mem::take(self.notifier.scripts_mut()), self.options.boundaries.1.take());
         boundary(&command, &scripts).await;
@@ -251,13 +283,41 @@ impl<'a> House<'a> {
             return CANNOT;
         }
         match self.thread.join() {
-            Ok(Ok(())) => GOOD,
+            Ok(Ok(())) if kept => GOOD,
+            Ok(Ok(())) => CANNOT,
             Ok(Err(error)) => {
                 tracing::error!("VRRP: {error}");
                 CANNOT
             }
             Err(_) => CANNOT,
         }
+    }
+
+    /// Ends the keeper and tells what it wants told; false if it does not end in time.
+    async fn stop_keeper(&mut self, patience: Duration) -> bool {
+        let last = async {
+            let _ = self.panel.keeper.send(keeper::Order::Stop { keep: self.settings.has(Id::KeepIpvs) }).await;
+            while let Some(telling) = self.tellings.recv().await {
+                self.notifier.tell_of_servers(telling);
+            }
+        };
+        let in_time = tokio::time::timeout(patience, last).await.is_ok();
+        if !in_time {
+            tracing::error!("The keeper of virtual servers did not end in {patience:?}");
+        }
+        in_time
+    }
+
+    /// The keeper ended though nobody asked it to.
+    async fn broken_keeper(mut self) -> i32 {
+        let text = match self.keeper.take().map(JoinHandle::join) {
+            None | Some(Ok(Ok(()))) => "it ended".to_owned(),
+            Some(Ok(Err(error))) => error.to_string(),
+            Some(Err(_)) => "it panicked".to_owned(),
+        };
+        tracing::error!("The keeper of virtual servers is gone: {text}");
+        self.stop().await;
+        CANNOT
     }
 
     /// The thread ended though nobody asked it to.
@@ -279,6 +339,21 @@ async fn boundary(command: &Option<(crate::plan::Command, Duration)>, scripts: &
     };
     let ended = run(script, Some(longest)).await;
     tracing::info!("Script {} {ended}", script.name());
+}
+
+/// Starts the keeper of the virtual servers.
+fn keep(settings: &Settings, started: &Started, plan: &mut Plan) -> Result<Hands, String> {
+    let run_as: RunAs = Scripts::standard_user(plan);
+    let servers = std::mem::take(&mut plan.balance);
+    let namespace = servers.settings.namespace.clone();
+    let start = keeper::Start {
+        plan: servers,
+        run_as,
+        state: state_path(settings, started.config()),
+        open: Box::new(move || keeper::open_in(namespace)),
+        seed: seed(started.config()),
+    };
+    keeper::spawn(start).map_err(|error| format!("checkers: {error}"))
 }
 
 /// Another one at every start, unless the configuration says which.

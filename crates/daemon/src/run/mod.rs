@@ -11,9 +11,9 @@ mod start;
 mod status;
 mod trackers;
 
-pub use ask::{Panel, ask};
+pub use ask::{Panel, ask, board, decide};
 pub use start::{NO_CONFIG, Started, pid_path, status_path};
-pub use status::fetch;
+pub use status::{fetch, request};
 
 use house::House;
 use rvs_config::keepalived::options::{Id, Settings};

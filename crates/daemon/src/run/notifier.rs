@@ -1,7 +1,8 @@
 //! Telling scripts, FIFOs and mails what happens to virtual routers.
 
 use super::scripts::Scripts;
-use crate::plan::{Command, Notifies, Plan, Recipient};
+use crate::keeper::Telling;
+use crate::plan::{Command, Fifos, Notifies, Plan, Recipient};
 use rvs_host::mail::{Alert, Letterhead, MailSender, Server, Subject, text};
 use rvs_host::notify::{Fifo, Job, Notice, Queues};
 use rvs_host::script::Script;
@@ -30,7 +31,7 @@ impl Notifier {
     /// Takes over what a plan says. FIFOs that are as they were go on.
     pub(super) async fn set(&mut self, plan: &Plan, scripts: Scripts) {
         let mut fifos = Vec::new();
-        for (path, reader) in &plan.notifies.fifos.0 {
+        for (path, reader) in plan.notifies.all_fifos() {
             let kept = self.fifos.iter().position(|(known, by, _)| (known, by) == (path, reader));
             match kept {
                 Some(at) => fifos.push(self.fifos.swap_remove(at)),
@@ -58,9 +59,32 @@ impl Notifier {
             }
             self.write(notify, recipient);
         }
-        let line = notice.line(false);
-        for (_, _, fifo) in &self.fifos {
-            fifo.tell(line.clone());
+        self.pass_on(&notice.line(false), &self.notifies.fifos);
+    }
+
+    /// Writes a line to these FIFOs.
+    fn pass_on(&self, line: &[u8], to: &Fifos) {
+        for (path, reader, fifo) in &self.fifos {
+            if to.0.iter().any(|(wanted, by)| (wanted, by) == (path, reader)) {
+                fifo.tell(line.to_vec());
+            }
+        }
+    }
+
+    /// Tells what happens to virtual servers.
+    pub(super) fn tell_of_servers(&mut self, telling: Telling) {
+        match telling {
+            Telling::Run(command, queue) => {
+                if let Some(script) = self.scripts.get(&command).cloned() {
+                    self.queues.push(&queue, Job { script, timeout: LONGEST });
+                }
+            }
+            Telling::Line(line) => self.pass_on(format!("{line}\n").as_bytes(), &self.notifies.lvs_fifos),
+            Telling::Mail { subject, body } => {
+                if let Some((mail, _)) = &self.mail {
+                    mail.alert(Alert { subject: Subject::Other(subject), body });
+                }
+            }
         }
     }
 
@@ -86,10 +110,7 @@ impl Notifier {
 
     /// Writes a state to the FIFOs only, as after a reload.
     pub(super) fn write_state(&self, notify: &Notify) {
-        let line = notice(notify).line(false);
-        for (_, _, fifo) in &self.fifos {
-            fifo.tell(line.clone());
-        }
+        self.pass_on(&notice(notify).line(false), &self.notifies.fifos);
     }
 
     /// Lets scripts and mails that are on their way come to their end, at most so long.

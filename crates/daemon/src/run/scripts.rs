@@ -6,6 +6,8 @@ use rvs_host::script::security::RunAs;
 use rvs_host::script::{Script, TrackedScript, check, default_user, run_as, supplementary_groups};
 use std::collections::{BTreeMap, HashMap};
 
+use rvs_checker::Probe;
+
 /// The scripts that may be run, by their commands.
 #[derive(Debug, Default)]
 pub(super) struct Scripts(HashMap<Command, Script>);
@@ -20,12 +22,8 @@ impl Scripts {
     /// Judges all commands of a plan. Tracked scripts that cannot be run are taken out of it.
     pub(super) fn of(plan: &mut Plan) -> (Self, BTreeMap<String, TrackedScript>) {
         let judge = Judge { user: user_of(plan), security: plan.options.security };
-        if !plan.options.security && (plan.commands().next().is_some() || !plan.scripts.is_empty()) {
-            tracing::info!(
-                target: "Keepalived_vrrp",
-                "SECURITY VIOLATION - scripts are being executed but script_security not enabled."
-            );
-        }
+        warn(plan);
+        judge.programs(plan);
         let mut scripts = Self::default();
         for command in plan.commands() {
             if !scripts.0.contains_key(command) {
@@ -53,9 +51,35 @@ impl Scripts {
         (scripts, tracked)
     }
 
+    /// As whom programs of checks run that do not say it.
+    pub(super) fn standard_user(plan: &Plan) -> RunAs {
+        user_of(plan)
+    }
+
     /// The script of a command, if it may be run.
     pub(super) fn get(&self, command: &Command) -> Option<&Script> {
         self.0.get(command)
+    }
+}
+
+/// Scripts that are run though nobody looks whether others could change them.
+fn warn(plan: &Plan) {
+    if plan.options.security {
+        return;
+    }
+    let of_balance: std::collections::HashSet<_> = plan.balance.commands().collect();
+    if plan.commands().any(|command| !of_balance.contains(command)) || !plan.scripts.is_empty() {
+        tracing::info!(
+            target: "Keepalived_vrrp",
+            "SECURITY VIOLATION - scripts are being executed but script_security not enabled."
+        );
+    }
+    let mut checks = plan.balance.servers.iter().flat_map(|server| server.checks.values().flatten());
+    if !of_balance.is_empty() || checks.any(|check| matches!(check.probe, Probe::Misc(_))) {
+        tracing::info!(
+            target: CHECKERS,
+            "SECURITY VIOLATION - check scripts are being executed but script_security not enabled."
+        );
     }
 }
 
@@ -82,7 +106,35 @@ fn resolve(user: &User) -> Result<RunAs, String> {
     run_as(&user.user, user.group.as_deref()).map_err(|error| error.to_string())
 }
 
+/// How the log names those who check.
+const CHECKERS: &str = "Keepalived_healthcheckers";
+
 impl Judge {
+    /// Judges the programs of checks: those that may not be run are left out, the others have their links resolved and a user.
+    fn programs(&self, plan: &mut Plan) {
+        for server in &mut plan.balance.servers {
+            let mut bad = Vec::new();
+            for (real, checks) in &mut server.checks {
+                for (at, check) in checks.iter_mut().enumerate() {
+                    let Probe::Misc(misc) = &mut check.probe else { continue };
+                    let user = server.programs.get(&(*real, at)).cloned();
+                    match self.script(&Command { words: misc.command.clone(), user }) {
+                        Ok(script) => {
+                            misc.user = Some((script.by.uid, script.by.gid));
+                            misc.command = script.words;
+                        }
+                        Err(reason) => {
+                            tracing::warn!(target: CHECKERS, "{reason}; it will not be run");
+                            bad.push((*real, at));
+                        }
+                    }
+                }
+            }
+            // From the last: places before it stay what they are.
+            bad.into_iter().rev().for_each(|(real, at)| server.forget_check(real, at));
+        }
+    }
+
     fn script(&self, command: &Command) -> Result<Script, String> {
         let by = command.user.as_ref().map_or(Ok(self.user), resolve)?;
         let mut words = command.words.clone();

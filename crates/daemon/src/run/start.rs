@@ -124,6 +124,11 @@ pub(super) fn pid_files(settings: &Settings, started: &Started) -> Vec<PathBuf> 
     kinds.into_iter().map(|kind| pid_path(settings, config, kind)).collect()
 }
 
+/// Where the keeper of virtual servers writes down what the next daemon is to know: beside the pid file.
+pub(super) fn state_path(settings: &Settings, config: &Config) -> PathBuf {
+    pid_path(settings, config, PidFileKind::Daemon).with_extension("state")
+}
+
 /// Where `rvs vrrp` asks: beside the pid file, with another ending.
 pub fn status_path(settings: &Settings, config: &Config) -> PathBuf {
     pid_path(settings, config, PidFileKind::Daemon).with_extension("sock")

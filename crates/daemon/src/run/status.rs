@@ -1,16 +1,21 @@
-//! The socket that `rvs vrrp` asks at: whoever connects gets one JSON document and the connection is closed. Only root may.
+//! The socket that `rvs vrrp`, `rvs check` and `rvs drain` ask at: whoever connects writes one JSON document and ends his side,
+//! gets one and the connection is closed. Only root may.
 
-use super::ask::{Panel, ask};
+use super::ask::{Panel, ask, board, decide};
 use crate::dump;
+use crate::keeper::Decision;
+use rvs_checker::Admin;
 use rvs_host::daemon::default_path;
+use serde_json::{Value, json};
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream as Blocking;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -20,6 +25,8 @@ use tokio::time::timeout;
 const AT_ONCE: usize = 8;
 /// How long somebody may take to read.
 const LONGEST: Duration = Duration::from_secs(10);
+/// The longest question that is read.
+const LONGEST_QUESTION: u64 = 64 << 10;
 /// The longest document that is read.
 const LONGEST_ANSWER: u64 = 64 << 20;
 
@@ -78,24 +85,64 @@ async fn serve(listener: UnixListener, panel: Panel) {
 }
 
 async fn answer(mut stream: UnixStream, panel: Panel) -> io::Result<()> {
-    let make = move || ask(&panel).map(|snapshot| dump::status(&snapshot, &panel).to_string());
-    let text = tokio::task::spawn_blocking(make).await.ok().flatten();
+    let mut question = Vec::new();
+    (&mut stream).take(LONGEST_QUESTION).read_to_end(&mut question).await?;
+    let make = move || respond(&question, &panel).to_string();
+    let text = tokio::task::spawn_blocking(make).await.ok();
     stream.write_all(text.unwrap_or_default().as_bytes()).await?;
     stream.shutdown().await
+}
+
+/// The answer to a question; a member `error` says that there is none.
+fn respond(question: &[u8], panel: &Panel) -> Value {
+    let silent = || json!({ "error": "the daemon does not answer" });
+    let Ok(question) = serde_json::from_slice::<Value>(question) else {
+        return json!({ "error": "this is no question" });
+    };
+    let text = |name: &str| question[name].as_str().unwrap_or_default().to_owned();
+    match question["ask"].as_str() {
+        Some("vrrp") => ask(panel).map_or_else(silent, |snapshot| dump::status(&snapshot, panel)),
+        Some("check") => board(panel).map_or_else(silent, |board| dump::check_status(&board)),
+        Some("decide") => {
+            let state =
+                [Admin::Ready, Admin::Drain, Admin::Maint].into_iter().find(|state| state.name() == text("state"));
+            let Some(state) = state else { return json!({ "error": "no such state" }) };
+            let decision = Decision { service: text("service"), real: text("real"), state, why: text("why") };
+            match decide(panel, decision) {
+                Ok(decided) => json!({ "service": decided.service, "real": decided.real, "state": state.name() }),
+                Err(why) => json!({ "error": why }),
+            }
+        }
+        _ => json!({ "error": "this version does not know this question" }),
+    }
+}
+
+/// Asks the daemon that listens at this path how its virtual routers stand; at the standard place when nothing is said.
+///
+/// # Errors
+/// As [`request`].
+pub fn fetch(path: Option<&Path>) -> io::Result<Value> {
+    request(path, &json!({ "ask": "vrrp" }))
 }
 
 /// Asks the daemon that listens at this path; at the standard place when nothing is said.
 ///
 /// # Errors
-/// Nobody listens, or no answer came.
-pub fn fetch(path: Option<&Path>) -> io::Result<serde_json::Value> {
+/// Nobody listens, no answer came, or it says why not.
+pub fn request(path: Option<&Path>, question: &Value) -> io::Result<Value> {
     let standard = default_path(rvs_host::daemon::PidFileKind::Daemon, false, None).with_extension("sock");
     let path = path.unwrap_or(&standard);
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("no daemon answers at {}: {error}", path.display()));
-    let stream = Blocking::connect(path).map_err(named)?;
+    let mut stream = Blocking::connect(path).map_err(named)?;
     stream.set_read_timeout(Some(LONGEST))?;
+    stream.write_all(question.to_string().as_bytes()).map_err(named)?;
+    stream.shutdown(Shutdown::Write).map_err(named)?;
     let mut text = String::new();
     stream.take(LONGEST_ANSWER).read_to_string(&mut text).map_err(named)?;
-    serde_json::from_str(&text).map_err(|_| named(io::ErrorKind::InvalidData.into()))
+    let answer: Value = serde_json::from_str(&text).map_err(|_| named(io::ErrorKind::InvalidData.into()))?;
+    match answer["error"].as_str() {
+        Some(why) => Err(io::Error::other(why.to_owned())),
+        None => Ok(answer),
+    }
 }

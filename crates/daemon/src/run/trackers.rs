@@ -1,5 +1,6 @@
 //! Looking at what is tracked, and telling the prompt thread.
 
+use crate::keeper;
 use crate::plan::{Plan, TrackedFile, TrackedProcess};
 use crate::world::Order;
 use rvs_host::script::{Ended, ScriptTracker, TrackedScript};
@@ -10,27 +11,42 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// How long the first count of processes may take.
 const FIRST_COUNT: Duration = Duration::from_secs(5);
 
+/// Those who hear what is tracked.
+#[derive(Debug, Clone)]
+pub(super) struct Ears {
+    /// The prompt thread.
+    pub(super) vrrp: Mailer<Order>,
+    /// The keeper of the virtual servers.
+    pub(super) keeper: mpsc::Sender<keeper::Order>,
+}
+
 /// The trackers.
 #[derive(Debug)]
 pub(super) struct Trackers {
-    orders: Mailer<Order>,
+    orders: Ears,
     scripts: ScriptTracker,
     files: (BTreeMap<String, TrackedFile>, Option<FileTracker>),
     processes: (BTreeMap<String, TrackedProcess>, Option<ProcessTracker>),
 }
 
-fn post(orders: &Mailer<Order>, input: Input) {
-    if orders.post(Order::Tracked(input)).is_err() {
+fn post(ears: &Ears, input: Input) {
+    if let Input::File(name, value) = &input
+        && ears.keeper.try_send(keeper::Order::File(name.to_string(), *value)).is_err()
+    {
+        tracing::warn!("The keeper of virtual servers is busy; a tracked value was lost");
+    }
+    if ears.vrrp.post(Order::Tracked(input)).is_err() {
         tracing::warn!("The thread of VRRP is busy; a tracked value was lost");
     }
 }
 
 impl Trackers {
-    pub(super) fn new(orders: Mailer<Order>) -> Self {
+    pub(super) fn new(orders: Ears) -> Self {
         let to = orders.clone();
         let tell = Arc::new(move |name: &str, ended: Ended| {
             let end = match ended {
@@ -132,14 +148,14 @@ fn told<T>(what: &str, started: std::io::Result<T>) -> Option<T> {
 
 /// Holds counts back until they have lasted.
 struct Steady {
-    orders: Mailer<Order>,
+    orders: Ears,
     delays: BTreeMap<String, (Duration, Duration)>,
     runtime: tokio::runtime::Handle,
     last: Arc<Mutex<BTreeMap<String, u32>>>,
 }
 
 impl Steady {
-    fn new(orders: Mailer<Order>, delays: BTreeMap<String, (Duration, Duration)>) -> Self {
+    fn new(orders: Ears, delays: BTreeMap<String, (Duration, Duration)>) -> Self {
         Self { orders, delays, runtime: tokio::runtime::Handle::current(), last: Arc::default() }
     }
 

@@ -58,6 +58,8 @@ pub enum Order {
 pub enum Wish {
     /// Tell scripts, FIFOs, mails.
     Notify(Notify),
+    /// Tell checks that follow this session whether it is up.
+    Session(String, bool),
     /// The new plan is in force.
     Reloaded,
 }
@@ -325,7 +327,10 @@ impl Director {
     fn act_bfd(&mut self, now: Time, output: rvs_bfd::Output) {
         match output {
             rvs_bfd::Output::Send(name, bytes) => self.bfd.send(&self.speaker, &name, &bytes),
-            rvs_bfd::Output::Up(name, up) => self.router.handle(now, Input::Bfd(name, up)),
+            rvs_bfd::Output::Up(name, up) => {
+                self.wish(Wish::Session(name.to_string(), up));
+                self.router.handle(now, Input::Bfd(name, up));
+            }
             rvs_bfd::Output::Log(text) => tracing::info!(target: "Keepalived_bfd", "{text}"),
         }
     }

@@ -1,6 +1,6 @@
 //! The checks of a real server: how often, from where to where. What each asks is in `probe`.
 
-use super::probe;
+use super::{Server, probe};
 use rvs_checker::{Check, CheckParams, Pace, Probe, Target};
 use rvs_config::keepalived::Config;
 use rvs_config::keepalived::model::checker::{self as blocks, Connect};
@@ -21,20 +21,29 @@ pub(super) fn checks(
     real: &RealServer,
     address: SocketAddr,
     config: &Config,
-    members: &[ServiceSettings],
+    server: &mut Server,
     remarks: &mut Vec<String>,
 ) -> Vec<CheckParams> {
     let name = block.real_text(real);
     let mut made = Vec::new();
     for check in real.checks.iter() {
         let asked = probe::probe(check, block, real, config).and_then(|probe| {
-            let params = one(check, probe, block, real, address, config, members)?;
+            let params = one(check, probe, block, real, address, config, &server.members)?;
             // What the machine refuses it refuses whenever it is asked.
             Check::new(params.clone(), 0, Time::ZERO).map(|_| params)
         });
         match asked {
-            Ok(params) => made.push(params),
-            Err(why) => remarks.push(format!("Virtual server {}: real server {name}: {why} - ignoring", block.text())),
+            Ok(params) => {
+                if let blocks::Check::Misc(block) = check
+                    && let Some(user) = block.user.as_ref().or(block.path.as_ref().and_then(|path| path.user.as_ref()))
+                {
+                    server.programs.insert((address, made.len()), user.clone());
+                }
+                made.push(params);
+            }
+            Err(why) => {
+                remarks.push(format!("Virtual server {}: real server {name}: {why} - ignoring", server.params.name))
+            }
         }
     }
     made

@@ -12,7 +12,7 @@ mod tests;
 use super::notify::Command;
 use rvs_checker::{CheckParams, ServiceParams};
 use rvs_config::keepalived::Config;
-use rvs_config::keepalived::value::{Int, Text};
+use rvs_config::keepalived::value::{Int, Text, User};
 use rvs_intent::{Dest, ServiceSettings, Timeouts};
 use rvs_prober::TlsFiles;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -89,6 +89,8 @@ pub struct Server {
     pub sorry: Option<Dest>,
     /// The checks of each real server, in order.
     pub checks: BTreeMap<SocketAddr, Vec<CheckParams>>,
+    /// As whom the programs of checks run, where that was said.
+    pub programs: BTreeMap<(SocketAddr, usize), User>,
     /// Whom it tells.
     pub tells: Tells,
     /// Checks rest while this host has none of these addresses.
@@ -131,6 +133,18 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Leaves out a check that cannot be done.
+    pub fn forget_check(&mut self, real: SocketAddr, check: usize) {
+        if let Some(checks) = self.checks.get_mut(&real) {
+            checks.remove(check);
+        }
+        if let Some(params) = self.params.reals.iter_mut().find(|params| params.address == real) {
+            params.checks.remove(check);
+        }
+    }
+}
+
 impl Balance {
     pub(crate) fn of(config: &Config, remarks: &mut Vec<String>) -> Self {
         let mut servers: Vec<Server> = Vec::new();
@@ -160,7 +174,7 @@ impl Balance {
     }
 
     /// All scripts that may be run.
-    pub(super) fn commands(&self) -> impl Iterator<Item = &Command> {
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
         self.servers.iter().flat_map(|server| server.tells.commands())
     }
 }

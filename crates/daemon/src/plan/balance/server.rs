@@ -45,6 +45,7 @@ pub(super) fn server(block: &VirtualServer, config: &Config, remarks: &mut Vec<S
         dests: BTreeMap::new(),
         sorry: None,
         checks: BTreeMap::new(),
+        programs: BTreeMap::new(),
         tells: Tells {
             quorum_up: block.quorum_up.as_ref().map(Command::of),
             quorum_down: block.quorum_down.as_ref().map(Command::of),
@@ -135,7 +136,7 @@ fn reals(block: &VirtualServer, config: &Config, made: &mut Server, remarks: &mu
             ));
             continue;
         }
-        let checks = check::checks(block, real, address, config, &made.members, remarks);
+        let checks = check::checks(block, real, address, config, made, remarks);
         made.params.reals.push(real_params(block, real, address, config, &checks));
         let command = |command: &Option<value::Command>| command.as_ref().map(Command::of);
         let tells = (command(&real.notify_up), command(&real.notify_down));
