@@ -17,7 +17,6 @@ impl Keeper {
     /// Begins, perhaps where an earlier daemon has stopped: what it had put into the table is taken over and what it knew is
     /// known; connections and counters stay.
     pub fn start(&mut self, now: Time, plan: Balance, mut state: State, checks: &mut dyn Checks) {
-        self.log("Initializing ipvs");
         self.settings = plan.settings;
         for server in plan.servers {
             let saved = state.services.remove(&server.params.name);

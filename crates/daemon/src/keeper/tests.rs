@@ -212,7 +212,6 @@ fn servers_leave_and_return_and_the_sorry_server_steps_in_as_recorded() {
     assert_eq!(
         world.logs(),
         [
-            "Initializing ipvs",
             "Gained quorum 1+0=1 <= 2 for VS [10.0.1.10]:tcp:80",
             "Activating healthchecker for service [10.0.2.11]:tcp:80 for VS [10.0.1.10]:tcp:80",
             "Activating healthchecker for service [10.0.2.12]:tcp:80 for VS [10.0.1.10]:tcp:80",

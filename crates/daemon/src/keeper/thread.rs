@@ -124,6 +124,7 @@ impl Loop {
             tracing::warn!(target: TARGET, "What the last daemon has left cannot be used: {why}");
             State::default()
         });
+        tracing::info!(target: TARGET, "Initializing ipvs");
         let keeper = Keeper::new((start.open)());
         let (state, tls) = (start.state, TlsFiles::default());
         let mut made = Self { keeper, prober, monitor, news, inbox, teller, state, tls, dropped: 0 };

@@ -339,13 +339,6 @@ fn named_of_rule(rule: &mut Rule, name: &str, value: &str) -> Result<(), String>
 
 /// Says what of the configuration is not done yet.
 pub(super) fn remark(config: &Config, remarks: &mut Vec<String>) {
-    if !config.servers.is_empty() || !config.server_groups.is_empty() {
-        remarks.push(format!(
-            "{} virtual_server blocks are read but not acted on: health checking is not there yet; administer services \
-             with ipvsadm",
-            config.servers.len()
-        ));
-    }
     if !config.linkbeat_interfaces.is_empty() || config.globals.linkbeat_use_polling {
         remarks.push("links are never polled: the kernel tells of their changes".into());
     }

@@ -66,7 +66,8 @@ impl<'a> House<'a> {
         let (orders, inbox) = mailbox(ORDERS).map_err(|error| format!("making a mailbox: {error}"))?;
         let (wisher, wishes) = mpsc::channel(WISHES);
         let lateness = Arc::new(Lateness::default());
-        let Hands { orders: to_keeper, tellings, thread: keeper } = keep(settings, &started, &mut plan)?;
+        let Hands { orders: to_keeper, tellings, thread: keeper } =
+            keep(settings, &started, &mut plan, scripts.user())?;
         let mut trackers = Trackers::new(Ears { vrrp: orders.clone(), keeper: to_keeper.clone() });
         let mut notifier = Notifier::default();
         trackers.look(&plan);
@@ -171,6 +172,9 @@ impl<'a> House<'a> {
         let pid = std::process::id();
         let what = if kind == "json" { "as json".to_owned() } else { kind.to_owned() };
         tracing::info!(target: "Keepalived_vrrp", "Printing VRRP {what} for process({pid}) on signal");
+        if kind == "data" {
+            tracing::info!(target: "Keepalived_healthcheckers", "Printing checker data for process({pid}) on signal");
+        }
         let Some(snapshot) = ask(&self.panel) else {
             tracing::warn!("The thread of VRRP does not answer");
             return;
@@ -226,9 +230,9 @@ impl<'a> House<'a> {
             }
             Wish::Reloaded => {
                 let Some((mut plan, scripts)) = self.pending.take() else { return };
+                let user = scripts.user();
                 self.notifier.set(&plan, scripts).await;
                 // Behind the notifier, which now knows the scripts that the keeper may ask for.
-                let user = Scripts::standard_user(&plan);
                 let servers = Box::new(std::mem::take(&mut plan.balance));
                 if self.panel.keeper.send(keeper::Order::Reload(servers, user)).await.is_err() {
                     tracing::error!("The keeper of virtual servers is gone");
@@ -342,8 +346,7 @@ async fn boundary(command: &Option<(crate::plan::Command, Duration)>, scripts: &
 }
 
 /// Starts the keeper of the virtual servers.
-fn keep(settings: &Settings, started: &Started, plan: &mut Plan) -> Result<Hands, String> {
-    let run_as: RunAs = Scripts::standard_user(plan);
+fn keep(settings: &Settings, started: &Started, plan: &mut Plan, run_as: RunAs) -> Result<Hands, String> {
     let servers = std::mem::take(&mut plan.balance);
     let namespace = servers.settings.namespace.clone();
     let start = keeper::Start {

@@ -10,7 +10,10 @@ use rvs_checker::Probe;
 
 /// The scripts that may be run, by their commands.
 #[derive(Debug, Default)]
-pub(super) struct Scripts(HashMap<Command, Script>);
+pub(super) struct Scripts {
+    allowed: HashMap<Command, Script>,
+    user: Option<RunAs>,
+}
 
 /// Who runs scripts of which nothing is said, and how strictly they are judged.
 struct Judge {
@@ -24,11 +27,11 @@ impl Scripts {
         let judge = Judge { user: user_of(plan), security: plan.options.security };
         warn(plan);
         judge.programs(plan);
-        let mut scripts = Self::default();
+        let mut scripts = Self { user: Some(judge.user), ..Self::default() };
         for command in plan.commands() {
-            if !scripts.0.contains_key(command) {
+            if !scripts.allowed.contains_key(command) {
                 match judge.script(command) {
-                    Ok(script) => drop(scripts.0.insert(command.clone(), script)),
+                    Ok(script) => drop(scripts.allowed.insert(command.clone(), script)),
                     Err(reason) => tracing::warn!(target: "Keepalived_vrrp", "{reason}; it will not be run"),
                 }
             }
@@ -52,13 +55,13 @@ impl Scripts {
     }
 
     /// As whom programs of checks run that do not say it.
-    pub(super) fn standard_user(plan: &Plan) -> RunAs {
-        user_of(plan)
+    pub(super) fn user(&self) -> RunAs {
+        self.user.unwrap_or_else(|| default_user().0)
     }
 
     /// The script of a command, if it may be run.
     pub(super) fn get(&self, command: &Command) -> Option<&Script> {
-        self.0.get(command)
+        self.allowed.get(command)
     }
 }
 

@@ -1,0 +1,126 @@
+//! A keepalived that keeps virtual servers in a laboratory's director.
+
+use crate::LIMIT;
+use anyhow::{Context as _, Result, ensure};
+use lab::Lab;
+use lab::director::tool;
+use lab::eventually;
+use lab::http::Http;
+use lab::process::Running;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::path::PathBuf;
+
+/// It runs until it is stopped, or dropped.
+pub(crate) struct Keeper<'a> {
+    lab: &'a Lab,
+    running: Option<Running>,
+    log: PathBuf,
+}
+
+/// A virtual server on the laboratory's address with these lines, and its web servers, checked by TCP every second.
+pub(crate) fn config(lines: &str, reals: &[&str]) -> String {
+    let check = "TCP_CHECK {\n connect_timeout 2\n retry 1\n delay_before_retry 1\n }";
+    let real = |real: &&str| format!("real_server {real} 80 {{\n {check}\n}}\n");
+    let reals: String = reals.iter().map(real).collect();
+    format!(
+        "virtual_server {} 80 {{\ndelay_loop 1\nprotocol TCP\nlvs_method NAT\n{lines}\n{reals}}}\n",
+        lab::topology::VIP
+    )
+}
+
+impl<'a> Keeper<'a> {
+    /// Starts it with this configuration and more options; `run` tells runs of one test apart.
+    pub(crate) fn start(lab: &'a Lab, run: &str, config: &str, options: &str) -> Result<Self> {
+        let log = lab.dir().join(format!("{run}.log"));
+        fs::write(lab.dir().join("keepalived.conf"), config)?;
+        let dir = lab.dir().display();
+        let args = format!("-n -l -D -G -C -f {dir}/keepalived.conf -p {dir}/k.pid -c {dir}/c.pid {options}");
+        let running = lab.director().command(tool("keepalived")?).args(&args).serve(&log)?;
+        let keeper = Self { lab, running: Some(running), log };
+        eventually(LIMIT, || {
+            keeper.said("Keepalived_healthcheckers: Startup complete").or_else(|_| keeper.said("Activating BFD"))
+        })?;
+        Ok(keeper)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Fails unless it has logged this.
+    pub(crate) fn said(&self, text: &str) -> Result<()> {
+        ensure!(self.log().contains(text), "`{text}` is not in the log:\n{}", self.log());
+        Ok(())
+    }
+
+    /// Fails unless it has logged these texts in this order.
+    pub(crate) fn said_in_order(&self, texts: &[&str]) -> Result<()> {
+        let log = self.log();
+        let mut rest = log.as_str();
+        for text in texts {
+            let at = rest.find(text).with_context(|| format!("`{text}` is not there, or too early, in\n{log}"))?;
+            rest = &rest[at + text.len()..];
+        }
+        Ok(())
+    }
+
+    fn pid(&self) -> Result<Pid> {
+        let pid = self.running.as_ref().and_then(Running::pid).context("it does not run")?;
+        Ok(Pid::from_raw(i32::try_from(pid)?))
+    }
+
+    /// Lets it read another configuration.
+    pub(crate) fn reload(&self, config: &str) -> Result<()> {
+        fs::write(self.lab.dir().join("keepalived.conf"), config)?;
+        Ok(kill(self.pid()?, Signal::SIGHUP)?)
+    }
+
+    /// Asks it to end; its exit status.
+    pub(crate) fn stop(mut self) -> Result<i32> {
+        self.running.take().context("it does not run")?.stop(Signal::SIGTERM)
+    }
+
+    /// Kills it without warning.
+    pub(crate) fn crash(self) -> Result<()> {
+        Ok(kill(self.pid()?, Signal::SIGKILL)?)
+    }
+
+    /// The destinations of the virtual server, each with its weight, in order of their addresses.
+    pub(crate) fn dests(&self) -> Result<Vec<String>> {
+        let table = self.lab.table()?;
+        let ours = table.iter().find(|service| service.at == format!("{}:80", lab::topology::VIP));
+        let dests = ours.map(|service| &service.dests[..]).unwrap_or_default();
+        let mut dests: Vec<String> = dests.iter().map(|dest| format!("{} {}", dest.at, dest.weight)).collect();
+        dests.sort();
+        Ok(dests)
+    }
+
+    /// Waits until these are the destinations.
+    pub(crate) fn has(&self, wanted: &[&str]) -> Result<()> {
+        eventually(LIMIT, || {
+            let dests = self.dests()?;
+            ensure!(dests == wanted, "there are {dests:?}, not {wanted:?}\n{}", self.log());
+            Ok(())
+        })
+    }
+
+    /// What `rvs` says to these arguments about this daemon.
+    pub(crate) fn rvs(&self, args: &str) -> Result<String> {
+        self.lab.rvs(&format!("{args} --socket {}/k.sock", self.lab.dir().display()))
+    }
+}
+
+/// Kills the web server of real server `n`.
+pub(crate) fn kill_web(lab: &Lab, n: u8) -> Result<()> {
+    let pid = fs::read_to_string(lab.dir().join(format!("rs{n}/pid")))?;
+    Ok(kill(Pid::from_raw(pid.trim().parse()?), Signal::SIGKILL)?)
+}
+
+/// Starts it again.
+pub(crate) fn start_web(lab: &Lab, n: u8) -> Result<Http> {
+    let http = Http::start(&lab.server(n), &format!("rs{n}"), lab.dir())?;
+    http.ready()?;
+    Ok(http)
+}
