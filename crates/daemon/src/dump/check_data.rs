@@ -176,7 +176,7 @@ fn real(block: &VirtualServer, real: &RealServer, board: &RealBoard, config: &Co
         lines.extend(command.as_ref().map(|command| format!("     RS {word} notify script = {}", script(command))));
     }
     lines.extend([
-        format!("   Using smtp notification = {}", yes(mail.is_some_and(|switch| switch.0))),
+        format!("   Using smtp notification = {}", yes(mail.is_none_or(|switch| switch.0))),
         format!("   initial weight = {}", board.base_weight),
         format!("   effective weight = {}", view.weight),
         format!("   alive = {}", u8::from(view.alive)),

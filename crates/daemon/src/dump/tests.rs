@@ -97,3 +97,90 @@ fn a_moment_is_told_by_the_clock_of_the_day() {
     assert_eq!(moment(&snapshot, before), (1_735_689_644, 537_969));
     assert_eq!(moment(&snapshot, snapshot.now + Duration::from_secs(1)), (1_735_689_646, 37_969));
 }
+
+/// The configuration that the dump of the checkers was recorded of.
+fn recorded_servers() -> (crate::keeper::Board, Config) {
+    let real = |last: u8, n: u8| {
+        format!(
+            "real_server 10.0.2.{last} 80 {{\n weight 1\n notify_up /tmp/up.sh\n notify_down \"/tmp/down.sh rs{n}\"\n TCP_CHECK \
+             {{\n connect_timeout 2\n retry 2\n delay_before_retry 1\n }}\n}}\n"
+        )
+    };
+    let reals: String = [(11, 1), (12, 2), (13, 3)].into_iter().map(|(last, n)| real(last, n)).collect();
+    let text =
+        format!("virtual_server 10.0.1.10 80 {{\n delay_loop 3\n lb_algo rr\n lb_kind NAT\n protocol TCP\n{reals}}}\n");
+    let files = Memory::new([("/k.conf", text.as_str())]);
+    let config = load(Path::new("/k.conf"), &files, &Environment::default()).config;
+    let open: crate::keeper::Open = Box::new(|| Ok(Box::<rvs_dataplane::model::Model>::default()));
+    let mut keeper = crate::keeper::Keeper::new(open);
+    let plan = Plan::of(&config, &Facts::default()).balance;
+    keeper.start(Time::ZERO, plan, crate::keeper::State::default(), &mut Nobody);
+    keeper.flush();
+    let mut board = keeper.board(Time::ZERO, None);
+    // As after their first runs.
+    for check in board.services.iter_mut().flat_map(|it| &mut it.reals).flat_map(|it| &mut it.checks) {
+        (check.up, check.has_run) = (true, true);
+    }
+    (board, config)
+}
+
+/// Does no checks.
+struct Nobody;
+
+impl crate::keeper::Checks for Nobody {
+    fn subscribe(&mut self, _: crate::keeper::Subject, _: rvs_checker::CheckParams) {}
+    fn unsubscribe(&mut self, _: &crate::keeper::Subject) {}
+    fn suspend(&mut self, _: &crate::keeper::Subject, _: bool) {}
+    fn adopt(&mut self, _: &crate::keeper::Subject, _: bool, _: rvs_checker::Advice) {}
+    fn file(&mut self, _: &crate::keeper::Subject, _: i64) {}
+    fn session(&mut self, _: &crate::keeper::Subject, _: bool) {}
+}
+
+#[test]
+fn the_virtual_servers_have_the_recorded_lines() {
+    let (board, config) = recorded_servers();
+    let recorded = include_str!("../../../../tests/golden/keepalived/dumps/keepalived_check.data");
+    let from = recorded.find("------< LVS Topology").expect("the part");
+    // Who runs a script is not known here; the weight before the last change is not kept.
+    let lines = recorded[from..].lines().filter(|line| !line.contains("previous effective_weight"));
+    let expected: Vec<&str> = lines.map(|line| line.split(", uid:gid").next().unwrap_or(line)).collect();
+    assert_eq!(check_data(&board, &config).lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn figures_of_virtual_servers_are_a_page_that_prometheus_reads() {
+    let (board, _) = recorded_servers();
+    let page = check_metrics(&board);
+    for line in [
+        "keepalived_lvs_vip_conn{addr=\"10.0.1.10:80\",proto=\"TCP\"} 0",
+        "keepalived_lvs_rs_conn{addr=\"10.0.2.12:80\",proto=\"TCP\",vip=\"10.0.1.10:80\"} 0",
+        "rvs_virtual_server_quorum_up{service=\"[10.0.1.10]:tcp:80\"} 1",
+        "rvs_real_server_weight_in_table{service=\"[10.0.1.10]:tcp:80\",real=\"[10.0.2.11]:tcp:80\"} 1",
+        "rvs_check_up{service=\"[10.0.1.10]:tcp:80\",real=\"[10.0.2.13]:tcp:80\",check=\"0\",kind=\"TCP_CHECK\"} 1",
+        "rvs_check_duration_seconds_bucket{kind=\"TCP_CHECK\",le=\"+Inf\"} 0",
+    ] {
+        assert!(page.lines().any(|known| known == line), "{line} is not in\n{page}");
+    }
+    let (mut families, mut series) = (std::collections::HashSet::new(), std::collections::HashSet::new());
+    for line in page.lines() {
+        match line.strip_prefix("# TYPE ") {
+            Some(family) => assert!(families.insert(family), "{family} is there twice"),
+            None if line.starts_with('#') => {}
+            None => assert!(series.insert(line.rsplit_once(' ').map(|(series, _)| series)), "{line} is there twice"),
+        }
+    }
+}
+
+#[test]
+fn the_table_for_people_says_what_is_apart() {
+    let (mut board, _) = recorded_servers();
+    let real = &mut board.services[0].reals[1];
+    (real.view.alive, real.view.in_table) = (false, None);
+    (real.view.admin, real.view.effective_admin) = (rvs_checker::Admin::Maint, rvs_checker::Admin::Maint);
+    (real.why, real.connections) = (Some("disk".into()), (3, 1));
+    let text = check_table(&check_status(&board));
+    let line = text.lines().find(|line| line.contains("10.0.2.12")).expect("a line");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[..8], ["[10.0.2.12]:tcp:80", "down", "maint", "(disk)", "1", "-", "3", "1"]);
+    assert!(text.starts_with("[10.0.1.10]:tcp:80: quorum up (3 of 1)\n"), "{text}");
+}

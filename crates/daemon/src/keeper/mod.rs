@@ -199,8 +199,9 @@ impl Keeper {
 
     fn verdict(&mut self, now: Time, who: &Subject, verdict: Verdict) {
         let (real, check) = (who.real, who.check);
+        // That what is up is up is no news.
+        self.changed |= !matches!(verdict, Verdict::Up { mail: None, .. });
         self.handle(now, &who.service, ServiceInput::Verdict { real, check, verdict });
-        self.changed = true;
     }
 
     /// What the packet path has seen, for the ejection of outliers.
@@ -241,15 +242,13 @@ impl Keeper {
     /// Takes what a virtual server wants.
     fn collect(&mut self, at: usize) {
         while let Some(output) = self.units[at].service.poll() {
+            self.changed = true;
             let unit = &self.units[at];
             match output {
-                ServiceOutput::Commit(changes) => {
-                    self.changed = true;
-                    match unit.edits(&changes, &self.refused) {
-                        Some(edits) if !self.whole => self.edits.extend(edits),
-                        _ => self.whole = true,
-                    }
-                }
+                ServiceOutput::Commit(changes) => match unit.edits(&changes, &self.refused) {
+                    Some(edits) if !self.whole => self.edits.extend(edits),
+                    _ => self.whole = true,
+                },
                 ServiceOutput::Log(text) => self.words.push(Word::Log(text)),
                 ServiceOutput::Notify(notify) => {
                     let told =

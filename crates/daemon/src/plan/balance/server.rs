@@ -155,13 +155,15 @@ fn real_params(
     config: &Config,
     checks: &[rvs_checker::CheckParams],
 ) -> RealParams {
-    let alerts_of_service = block.smtp_alert.map_or_else(|| alerts(block, config), |switch| switch.0);
+    let globals = &config.globals;
+    let alert = real.smtp_alert.or(block.smtp_alert).or(globals.smtp_alert_checker).or(globals.smtp_alert);
     RealParams {
         address,
         name: block.real_text(real),
         weight: real.weight.or(block.weight).map_or(1, Int::get),
         inhibit_on_failure: real.inhibit_on_failure.or(block.inhibit_on_failure).is_some_and(|switch| switch.0),
-        smtp_alert: real.smtp_alert.map_or(alerts_of_service, |switch| switch.0),
+        // Of real servers mails are written unless it is said not to, unlike of anything else.
+        smtp_alert: alert.is_none_or(|switch| switch.0),
         slow_start: real.slow_start.or(block.slow_start).map_or(Duration::ZERO, |time| time.duration()),
         checks: checks.iter().map(|check| check.pace.alpha).collect(),
     }
