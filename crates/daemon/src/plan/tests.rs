@@ -158,7 +158,7 @@ fn what_cannot_run_is_said_and_left_out() {
          virtual_server 10.0.0.1 80 {\n protocol TCP\n real_server 10.0.0.2 80 {\n }\n}\n",
     );
     assert!(plan.vrrp.instances.is_empty());
-    for text in ["(A) has no interface", "(B) has no virtual_router_id", "(C) cannot run", "1 virtual_server blocks"] {
+    for text in ["(A) has no interface", "(B) has no virtual_router_id", "(C) cannot run"] {
         assert!(plan.remarks.iter().any(|line| line.starts_with(text)), "{text}: {:?}", plan.remarks);
     }
 }

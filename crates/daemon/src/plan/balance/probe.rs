@@ -61,7 +61,7 @@ pub(super) fn probe(
             password: text(&check.password),
             role: text(&check.role),
         }),
-        Check::Mysql(check) => Probe::Mysql(Mysql { username: text(&check.username) }),
+        Check::Mysql(check) => Probe::Mysql(Mysql { username: text(&check.username), password: text(&check.password) }),
         Check::Pgsql(check) => Probe::Pgsql(Pgsql {
             username: text(&check.username).unwrap_or_else(|| "postgres".to_owned()),
             database: text(&check.database),
@@ -104,7 +104,7 @@ fn http(block: &blocks::HttpCheck, server: &VirtualServer, real: &RealServer, ss
             None | Some(HttpProtocol::Http10) => HttpVersion::Http10,
             Some(HttpProtocol::Http10Close) => HttpVersion::Http10Close,
             Some(HttpProtocol::Http11) => HttpVersion::Http11,
-            Some(HttpProtocol::Http2) => return Err("http_protocol 2 is not supported by this version of RVS".into()),
+            Some(HttpProtocol::Http2) => HttpVersion::Http2,
         },
         virtualhost,
         fast_recovery: block.fast_recovery.is_some_and(|switch| switch.0),
