@@ -27,10 +27,8 @@ impl Keeper {
             self.leave_others();
         }
         self.reindex();
-        for at in 0..self.units.len() {
-            let lines: Vec<Word> = self.units[at].activations(true).map(Word::Log).collect();
-            self.words.extend(lines);
-        }
+        let active = self.units.iter().filter(|unit| !unit.suspended);
+        self.words.extend(active.flat_map(|unit| unit.activations(true)).map(Word::Log));
         self.log("Activating BFD healthchecker");
         self.log("Startup complete");
         self.whole = !self.units.is_empty() || !self.leaving.is_empty();
@@ -125,7 +123,8 @@ impl Keeper {
             match old.remove(server.params.name.as_str()) {
                 None => {
                     self.begin(now, server, None, checks);
-                    activations.extend(self.units.last().into_iter().flat_map(|unit| unit.activations(true)));
+                    let active = self.units.last().filter(|unit| !unit.suspended);
+                    activations.extend(active.into_iter().flat_map(|unit| unit.activations(true)));
                 }
                 Some(unit) => activations.extend(self.renew(now, unit, server, checks)),
             }
@@ -199,7 +198,6 @@ impl Keeper {
 
     /// Ends. `keep`: the table stays as it is, for the next daemon. Returns what the next one is to know.
     pub fn stop(&mut self, now: Time, keep: bool, checks: &mut dyn Checks) -> State {
-        let _ = (!keep && self.failing).then(|| self.look());
         let state = self.state(keep);
         for at in 0..self.units.len() {
             self.units[at].subjects().for_each(|who| checks.unsubscribe(&who));

@@ -349,10 +349,6 @@ pub(super) fn remark(config: &Config, remarks: &mut Vec<String>) {
         ("reload_file", globals.reload_file.is_some()),
         ("disable_local_igmp", globals.disable_local_igmp),
         ("lvs_sync_daemon", globals.lvs_sync_daemon.is_some()),
-        ("lvs_timeouts", globals.lvs_timeouts.is_some()),
-        ("lvs_flush", globals.lvs_flush),
-        ("lvs_flush_on_stop", globals.lvs_flush_on_stop.is_some()),
-        ("lvs_notify_fifo", globals.lvs_notify_fifo.is_some()),
     ] {
         if given {
             remarks.push(format!("{keyword} is read but not acted on: that part is not there yet"));
