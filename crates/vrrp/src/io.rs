@@ -153,8 +153,8 @@ pub enum Output {
     DropRule {
         /// The instance.
         instance: Name,
-        /// The addresses.
-        addresses: Vec<IpAddr>,
+        /// The addresses: all of them when it begins.
+        addresses: Vec<VirtualAddress>,
         /// Begin or cease.
         add: bool,
     },

@@ -97,11 +97,11 @@ pub(super) fn params(
         remarks.push(format!("({name}) cannot run as it is configured"));
         return None;
     }
-    unsupported(block, &params, remarks);
+    unsupported(block, remarks);
     Some(params)
 }
 
-fn unsupported(block: &Instance, params: &InstanceParams, remarks: &mut Vec<String>) {
+fn unsupported(block: &Instance, remarks: &mut Vec<String>) {
     let name = &block.name;
     if block.use_ipvlan.is_some() {
         remarks.push(format!("({name}) use_ipvlan is not there yet; the interface itself carries the addresses"));
@@ -111,11 +111,6 @@ fn unsupported(block: &Instance, params: &InstanceParams, remarks: &mut Vec<Stri
     }
     if block.use_vmac_addr || block.addresses.iter().any(|entry| entry.use_vmac) {
         remarks.push(format!("({name}) addresses on other interfaces have no macvlan of their own"));
-    }
-    if !params.accept && !params.is_owner() {
-        remarks.push(format!(
-            "({name}) no_accept: packets to the virtual addresses are not dropped, they reach this host"
-        ));
     }
     if block.lvs_sync_daemon_interface.is_some() {
         remarks.push(format!("({name}) lvs_sync_daemon_interface is not followed; start the daemon with ipvsadm"));

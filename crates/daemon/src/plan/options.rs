@@ -2,6 +2,7 @@
 
 use rvs_config::keepalived::Config;
 use rvs_config::keepalived::value::{self, Int, User};
+use rvs_host::net::FirewallOptions;
 use rvs_host::thread::Promptness;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -65,6 +66,8 @@ pub struct Options {
     pub watch_addresses: bool,
     /// How long the end may take.
     pub patience: Duration,
+    /// The firewall of addresses that are not accepted.
+    pub firewall: FirewallOptions,
     /// The room of sockets that adverts come to, in bytes; the kernel's default when nothing is said.
     pub room: Option<usize>,
 }
@@ -110,12 +113,24 @@ impl Options {
             metrics: globals.metrics_listen.and_then(|to| Some(SocketAddr::new(to.address, to.port?))),
             watch_addresses: false,
             patience: Duration::from_secs(globals.child_wait_time.map_or(5, Int::to)),
+            firewall: firewall(config),
             room: match globals.vrrp_rx_bufs_policy {
                 Some(value::vrrp::RxBuffers::Bytes(bytes)) => usize::try_from(bytes).ok(),
                 _ => config.instances.iter().filter_map(|block| block.kernel_rx_buf_size.map(Int::to)).max(),
             },
         }
     }
+}
+
+/// An instance of the daemon has a table of its own: each removes what an earlier run left.
+fn firewall(config: &Config) -> FirewallOptions {
+    let (globals, usual) = (&config.globals, FirewallOptions::default());
+    let table = match globals.firewall.nftables.as_ref().and_then(|words| words.0.first()) {
+        Some(name) => name.clone(),
+        None => config.instance_name().map_or_else(|| usual.table.clone(), |name| format!("{}_{name}", usual.table)),
+    };
+    let priority = globals.firewall.nftables_priority.and_then(|priority| i32::try_from(priority.get()).ok());
+    FirewallOptions { table, priority: priority.unwrap_or(usual.priority), counters: globals.firewall.nftables_counters }
 }
 
 fn promptness(config: &Config) -> Promptness {

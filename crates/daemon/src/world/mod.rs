@@ -17,11 +17,11 @@ use links::Links;
 use ports::Ports;
 use rvs_bfd::Speaker;
 use rvs_host::clock;
-use rvs_host::net::{Event, Interface, Monitor, NetError};
+use rvs_host::net::{Dropped, Event, Firewall, Interface, Monitor, NetError};
 use rvs_host::socket::FrameSender;
 use rvs_host::thread::{Mailbox, World};
 use rvs_machine::{Machine, Time};
-use rvs_vrrp::params::Name;
+use rvs_vrrp::params::{Name, VirtualAddress};
 use rvs_vrrp::{Input, Notify, Output, Received, Router, wall_clock};
 use std::io;
 use std::net::IpAddr;
@@ -91,6 +91,7 @@ pub struct Director {
     links: Links,
     estate: Estate,
     equipment: Equipment,
+    firewall: Firewall,
     frames: FrameSender,
     ports: Ports,
     bfd: BfdPorts,
@@ -125,6 +126,7 @@ impl Director {
             router: Router::new(plan.vrrp),
             catalogue: plan.catalogue,
             equipment: Equipment::default(),
+            firewall: Firewall::new(plan.options.firewall),
             monitor,
             estate,
             frames,
@@ -136,6 +138,9 @@ impl Director {
             keep: false,
             finished: false,
         };
+        if let Err(error) = director.firewall.clear() {
+            tracing::warn!(target: "Keepalived_vrrp", "{error}");
+        }
         director.look_at_clock(now);
         director.links.look(now, &director.monitor, &mut director.router);
         Ok(director)
@@ -185,6 +190,9 @@ impl Director {
     fn reload(&mut self, now: Time, plan: Plan) {
         self.catalogue.extend(&plan.catalogue);
         self.links.set_delays(plan.options.delays.clone());
+        if let Err(error) = self.firewall.set_options(plan.options.firewall) {
+            tracing::warn!(target: "Keepalived_vrrp", "{error}");
+        }
         self.links.look(now, &self.monitor, &mut self.router);
         self.speaker.handle(now, rvs_bfd::Input::Reload(plan.bfd));
         self.router.handle(now, Input::Reload(Box::new(plan.vrrp)));
@@ -296,8 +304,7 @@ impl Director {
                 }
             }
             Output::PromoteSecondaries { interface, set } => self.equipment.promote(&interface, set),
-            // What the plan already remarked on: packets are not dropped.
-            Output::DropRule { .. } => {}
+            Output::DropRule { instance, addresses, add } => self.drop_packets(&instance, &addresses, add),
             Output::Notify(notify) => self.wish(Wish::Notify(notify)),
             Output::Log(line) if line.detail => tracing::debug!(target: "Keepalived_vrrp", "{}", line.text),
             Output::Log(line) => info(&line.text),
@@ -308,6 +315,23 @@ impl Director {
     fn things(&mut self, now: Time, instance: &Name, names: &[Name], add: bool, routes: bool) {
         if add || !self.keep {
             self.estate.things(now, instance, names, add, routes, &self.catalogue, &self.monitor);
+        }
+    }
+
+    /// Begins or ceases to drop packets to addresses of an instance that does not accept them.
+    fn drop_packets(&mut self, instance: &Name, addresses: &[VirtualAddress], add: bool) {
+        let done = if !add {
+            if self.keep { Ok(()) } else { self.firewall.release(instance) }
+        } else {
+            let device = self.router.instance(instance).map(|known| known.params().address_device().clone());
+            let dropped = |vip: &VirtualAddress| {
+                let device = vip.device.clone().or_else(|| device.clone()).unwrap_or_else(|| "".into());
+                Dropped { address: vip.address, device }
+            };
+            self.firewall.hold(instance, addresses.iter().map(dropped))
+        };
+        if let Err(error) = done {
+            tracing::warn!(target: "Keepalived_vrrp", "({instance}) {error}");
         }
     }
 

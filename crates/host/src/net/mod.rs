@@ -4,6 +4,7 @@
 
 mod address;
 mod delay;
+mod firewall;
 mod holdings;
 mod keeper;
 mod link;
@@ -15,6 +16,7 @@ pub mod sysctl;
 
 pub use address::{Address, AddressFacts, AddressKey, Broadcast};
 pub use delay::{LinkDelays, LinkState};
+pub use firewall::{Dropped, Firewall, FirewallOptions};
 pub use holdings::{Holdings, Thing, ThingKey};
 pub use keeper::{Keeper, KeeperInput, KeeperOutput};
 pub use link::{Interface, VirtualKind, VirtualLink, prepare_vmac, virtual_mac};

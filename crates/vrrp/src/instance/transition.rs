@@ -5,7 +5,6 @@ use super::{Instance, Rogue};
 use crate::Priority;
 use crate::io::{Event, Notify, Output, State};
 use crate::params::VirtualAddress;
-use core::net::IpAddr;
 use core::time::Duration;
 use rvs_machine::Time;
 
@@ -344,8 +343,7 @@ impl Instance {
         }
         let word = if add { "setting" } else { "removing" };
         cx.detail(format!("({}) {word} firewall drop rule", self.params.name));
-        let addresses: Vec<IpAddr> =
-            self.params.addresses.iter().chain(&self.params.excluded).map(|vip| vip.address).collect();
+        let addresses = self.params.addresses.iter().chain(&self.params.excluded).cloned().collect();
         cx.out.push_back(Output::DropRule { instance: self.params.name.clone(), addresses, add });
     }
 }

@@ -292,13 +292,13 @@ block! {
     /// Firewalls that the original steers.
     pub struct Firewall "" {
         /// The table of nftables to use. `keepalived` by default.
-        nftables: Option<Strings> = "nftables" [no_effect NO_FIREWALL];
+        nftables: Option<Strings> = "nftables";
         /// The priority of its chains.
-        nftables_priority: Option<Int<-2_147_483_648, 2_147_483_647>> = "nftables_priority" [no_effect NO_FIREWALL];
+        nftables_priority: Option<Int<-2_147_483_648, 2_147_483_647>> = "nftables_priority";
         /// Count packets there.
-        nftables_counters: bool = "nftables_counters" [no_effect NO_FIREWALL];
+        nftables_counters: bool = "nftables_counters";
         /// Use the indices of interfaces there.
-        nftables_ifindex: bool = "nftables_ifindex" [no_effect NO_FIREWALL];
+        nftables_ifindex: bool = "nftables_ifindex" [no_effect BY_NAME];
         /// The table of nftables that marks packets for groups of virtual servers.
         nftables_ipvs: Option<Strings> = "nftables_ipvs" [no_effect NO_MARKS];
         /// The priority of its chains.
@@ -306,7 +306,7 @@ block! {
         /// The first mark to use.
         nftables_ipvs_start_fwmark: Option<Int<1, 4_294_967_295>> = "nftables_ipvs_start_fwmark" [no_effect NO_MARKS];
         /// The chains of iptables to use.
-        vrrp_iptables: Option<Strings> = "vrrp_iptables" [no_effect NO_FIREWALL];
+        vrrp_iptables: Option<Strings> = "vrrp_iptables" [no_effect ONLY_NFTABLES];
     }
 }
 
@@ -316,5 +316,6 @@ const RAISED: &str = "timers of VRRP have a thread of their own, with real-time 
 const NO_SNMP: &str = "RVS has no SNMP agent; use the Prometheus endpoint or `--json`";
 const NO_DBUS: &str = "RVS is not on the D-Bus; use `rvs` with `--json`";
 const BUFFERS: &str = "RVS reads everything again when the kernel has lost news";
-const NO_FIREWALL: &str = "RVS filters in its own programs and changes no firewall";
+const BY_NAME: &str = "RVS tells interfaces apart by their names";
+const ONLY_NFTABLES: &str = "RVS drops packets by nf_tables, which iptables lives beside";
 const NO_MARKS: &str = "groups of virtual servers need no marks in RVS";
