@@ -4,6 +4,7 @@
 //! or the directory named by `RVS_BIN_DIR`), and the distribution's keepalived, tshark and bird.
 #![allow(clippy::unwrap_used)]
 
+mod accept;
 mod bad;
 mod bfd;
 mod config;
