@@ -5,6 +5,13 @@ use proptest::prelude::*;
 use rvs_config::keepalived::{Limits, Loaded, Memory, load_within, parse, words};
 use std::path::Path;
 
+/// Some cases at every run; `PROPTEST_CASES` asks for more.
+fn cases() -> ProptestConfig {
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    let usual = ProptestConfig::default();
+    if asked { usual } else { ProptestConfig { cases: 1500, ..usual } }
+}
+
 fn limits() -> Limits {
     Limits { lines: 5_000, expanded_bytes: 1 << 20, files: 50, ..Limits::default() }
 }
@@ -161,7 +168,7 @@ fn likely() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(cases())]
 
     #[test]
     fn lines_of_words(lines in proptest::collection::vec(line(), 0..40)) {
@@ -193,6 +200,65 @@ proptest! {
         let end = (begin + cut).min(good.len());
         let end = (end..=good.len()).find(|at| good.is_char_boundary(*at)).unwrap_or(good.len());
         let text = format!("{}{put}{}", &good[..begin], &good[end..]);
+        read(&text);
+        round(&text);
+    }
+}
+
+/// The files to change: those of the original's package, where it is installed, and our own.
+fn samples() -> Vec<String> {
+    let mut texts = vec![include_str!("good.conf").to_owned()];
+    let entries = std::fs::read_dir("/usr/share/doc/keepalived/samples").into_iter().flatten().flatten();
+    texts.extend(entries.filter_map(|entry| Some(String::from_utf8_lossy(&std::fs::read(entry.path()).ok()?).into_owned())));
+    texts.sort();
+    texts
+}
+
+/// What may happen to a file: where, as a part of its length, and what.
+#[derive(Debug, Clone)]
+enum Change {
+    Cut(usize),
+    Put(String),
+    PutLine(String),
+    Repeat(usize, usize),
+    Swap(char),
+}
+
+fn change() -> impl Strategy<Value = (f64, Change)> {
+    let what = prop_oneof![
+        (0usize..40).prop_map(Change::Cut),
+        word().prop_map(Change::Put),
+        line().prop_map(Change::PutLine),
+        (1usize..200, 2usize..20).prop_map(|(length, times)| Change::Repeat(length, times)),
+        any::<char>().prop_map(Change::Swap),
+    ];
+    (0.0..1.0, what)
+}
+
+fn changed(text: &str, changes: &[(f64, Change)]) -> String {
+    let mut text: Vec<char> = text.chars().collect();
+    for (place, change) in changes {
+        let at = (place * text.len() as f64) as usize;
+        let end = |length: usize| (at + length).min(text.len());
+        let (end, put): (usize, Vec<char>) = match change {
+            Change::Cut(length) => (end(*length), Vec::new()),
+            Change::Put(word) => (at, format!(" {word} ").chars().collect()),
+            Change::PutLine(line) => (at, format!("\n{line}\n").chars().collect()),
+            Change::Repeat(length, times) => (end(*length), text[at..end(*length)].repeat(*times)),
+            Change::Swap(letter) => (end(1), vec![*letter]),
+        };
+        text.splice(at..end, put);
+    }
+    text.into_iter().collect()
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn samples_with_flaws(which in any::<proptest::sample::Index>(), changes in proptest::collection::vec(change(), 1..8)) {
+        let samples = samples();
+        let text = changed(&samples[which.index(samples.len())], &changes);
         read(&text);
         round(&text);
     }
