@@ -77,6 +77,11 @@ pub fn local() -> (Calendar, u32, i64) {
     (Calendar::at(seconds.saturating_add_signed(offset)), micros, offset)
 }
 
+/// How far local time is ahead of UTC at a moment, in seconds; both since 1970.
+pub fn ahead(seconds: i64) -> i64 {
+    crate::sys::local_offset(u64::try_from(seconds).unwrap_or(0))
+}
+
 /// Now, as a mail's header has it, in local time.
 pub fn rfc5322() -> String {
     let (now, _, offset) = local();

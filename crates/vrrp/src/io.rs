@@ -31,6 +31,15 @@ pub enum Input {
     AddressLost(Name, IpAddr),
     /// The address of an instance's configured source has come or gone (`track_src_ip`).
     SourcePresent(Name, bool),
+    /// An instance lacks something that the driver sees to, or has it again.
+    Lacks {
+        /// The instance.
+        instance: Name,
+        /// What it lacks, in words for the log.
+        what: Name,
+        /// It lacks it, or no longer does.
+        lacking: bool,
+    },
     /// UTC at the machine clock's zero, in nanoseconds since 1970: at the start and after every step of the clock. Needed by
     /// `auth_hmac` only.
     WallClock(u64),
@@ -158,13 +167,14 @@ pub enum Output {
         /// Begin or cease.
         add: bool,
     },
-    /// Make sure that an instance's macvlan is there, or remove it.
+    /// Make sure that a virtual interface of an instance is there, or remove it. What cannot be made is told by
+    /// [`Input::Lacks`].
     Vmac {
         /// The instance.
         instance: Name,
         /// The interface below.
         base: Name,
-        /// The macvlan.
+        /// The virtual interface.
         vmac: crate::params::Vmac,
         /// Create or remove.
         add: bool,

@@ -7,7 +7,7 @@ use rvs_config::keepalived::Config;
 use rvs_config::keepalived::field::Words as _;
 use rvs_config::keepalived::model::vrrp::Instance as Block;
 use rvs_host::net::Interface;
-use rvs_vrrp::params::{InstanceParams, LegacyAuth, Protocol, Tracked, Transport};
+use rvs_vrrp::params::{InstanceParams, LegacyAuth, Protocol, Tracked, Transport, Vmac};
 use rvs_vrrp::{Group, Instance};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -99,8 +99,8 @@ fn state(snapshot: &Snapshot, instance: &Instance) -> Vec<String> {
 
 fn transport(instance: &Instance, params: &InstanceParams) -> Vec<String> {
     let mut lines = vec![format!("   Interface = {}", params.address_device())];
-    if let Some(vmac) = &params.vmac {
-        let mac: Vec<String> = vmac.mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    if let Some(mac) = params.vmac.as_ref().and_then(Vmac::mac) {
+        let mac: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
         lines.push(format!("   VMAC = {}, on interface {}", mac.join(":"), params.interface));
     }
     if let Some(source) = instance.source() {

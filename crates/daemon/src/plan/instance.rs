@@ -1,6 +1,6 @@
 //! `vrrp_instance` to the protocol's parameters.
 
-use super::{Facts, track};
+use super::{Facts, track, vmac};
 use rvs_config::keepalived::Config;
 use rvs_config::keepalived::field::Words as _;
 use rvs_config::keepalived::model::vrrp::Instance;
@@ -10,9 +10,10 @@ use rvs_config::keepalived::value::{AddressEntry, Int, Switch};
 use rvs_vrrp::packet::{AhKey, HmacKey};
 use rvs_vrrp::params::{
     Conflict, GarpParams, HmacMode, HmacParams, InstanceParams, LegacyAuth, Name, OldUnicast, Peer, Protocol,
-    Transport, VirtualAddress, Vmac,
+    Transport, VirtualAddress,
 };
 use rvs_vrrp::{Centis, Priority, Seconds, Vrid};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::Duration;
@@ -26,17 +27,12 @@ fn on(switch: Option<Switch>) -> bool {
     switch.is_some_and(|switch| switch.0)
 }
 
-/// The name of an instance's macvlan, if it has one.
-pub(super) fn vmac_name(params: &InstanceParams) -> Option<&str> {
-    params.vmac.as_ref().map(|vmac| &*vmac.name)
-}
-
 /// The parameters; nothing for an instance that cannot run, which is said in `remarks`.
 pub(super) fn params(
     block: &Instance,
     config: &Config,
     facts: &Facts,
-    vmacs: &[&str],
+    vmacs: &BTreeSet<Name>,
     remarks: &mut Vec<String>,
 ) -> Option<InstanceParams> {
     let (name, globals) = (block.name.0.as_str(), &config.globals);
@@ -72,7 +68,7 @@ pub(super) fn params(
     params.rules = block.rules.iter().map(|rule| words(&rule.words())).collect();
     params.accept = !block.no_accept && (block.accept || !strict);
     params.promote_secondaries = block.promote_secondaries;
-    params.vmac = vmac(block, config, vrid, vmacs);
+    vmac::equip(&mut params, block, config, vmacs);
     params.garp = garp(block, config);
     params.lower_prio_no_advert =
         block.lower_prio_no_advert.or(globals.vrrp_lower_prio_no_advert).map_or(strict, |switch| switch.0);
@@ -103,14 +99,11 @@ pub(super) fn params(
 
 fn unsupported(block: &Instance, remarks: &mut Vec<String>) {
     let name = &block.name;
-    if block.use_ipvlan.is_some() {
-        remarks.push(format!("({name}) use_ipvlan is not there yet; the interface itself carries the addresses"));
+    if block.vrf.is_some() && block.use_vmac.is_none() && block.use_ipvlan.is_none() {
+        remarks.push(format!("({name}) vrf is for use_vmac and use_ipvlan; put the interface itself into the VRF"));
     }
-    if block.vrf.is_some() {
-        remarks.push(format!("({name}) vrf is not there yet; put the interface itself into the VRF"));
-    }
-    if block.use_vmac_addr || block.addresses.iter().any(|entry| entry.use_vmac) {
-        remarks.push(format!("({name}) addresses on other interfaces have no macvlan of their own"));
+    if block.use_vmac.is_some() && block.use_ipvlan.is_some() {
+        remarks.push(format!("({name}) use_ipvlan is left out beside use_vmac"));
     }
     if block.lvs_sync_daemon_interface.is_some() {
         remarks.push(format!("({name}) lvs_sync_daemon_interface is not followed; start the daemon with ipvsadm"));
@@ -220,25 +213,6 @@ fn virtual_address(entry: &AddressEntry) -> VirtualAddress {
     }
 }
 
-fn vmac(block: &Instance, config: &Config, vrid: Vrid, taken: &[&str]) -> Option<Vmac> {
-    let wanted = block.use_vmac.as_ref()?;
-    let prefix = config.globals.vmac_prefix.as_ref().map_or("vrrp", |prefix| prefix.0.as_str());
-    let plain = format!("{prefix}.{vrid}");
-    let name = match &wanted.name {
-        Some(name) => name.clone(),
-        // The same number may be in use for both families.
-        None if taken.contains(&plain.as_str()) => {
-            format!("{prefix}{}.{vrid}", if block.is_ipv6() { '6' } else { '4' })
-        }
-        None => plain,
-    };
-    let mac = wanted.mac.as_ref().and_then(|mac| <[u8; 6]>::try_from(mac.0.as_slice()).ok());
-    Some(Vmac {
-        name: name.into(),
-        mac: mac.unwrap_or(Vmac::standard_mac(vrid, block.is_ipv6())),
-        transmit_on_base: block.vmac_xmit_base,
-    })
-}
 
 fn garp(block: &Instance, config: &Config) -> GarpParams {
     let globals = &config.globals;

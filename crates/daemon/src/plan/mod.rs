@@ -8,17 +8,18 @@ mod notify;
 mod options;
 mod things;
 mod track;
+mod vmac;
 
 pub use balance::Balance;
 pub use instance::hmac_key;
 pub use notify::{Command, Fifos, Notifies, Recipient};
-pub use options::{Boundaries, Dumps, Options, paths};
-pub use things::{Catalogue, Tables, address, route, rule};
+pub use options::{Boundaries, Dumps, Options, Room, paths};
+pub use things::{Catalogue, Statics, Tables, address, route, rule};
 pub use track::{TrackedFile, TrackedProcess};
 
 use rvs_config::keepalived::Config;
-use rvs_vrrp::params::{Config as Vrrp, Pace, PacingParams, Tracked};
-use std::collections::BTreeMap;
+use rvs_vrrp::params::{Config as Vrrp, InstanceParams, Name, Pace, PacingParams, Tracked};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -107,9 +108,10 @@ impl Plan {
     pub fn of(config: &Config, facts: &Facts) -> Self {
         let mut remarks = Vec::new();
         let mut catalogue = Catalogue::of_statics(config);
-        let mut instances = Vec::new();
+        let mut instances: Vec<InstanceParams> = Vec::new();
         for block in &config.instances {
-            let taken: Vec<&str> = instances.iter().filter_map(instance::vmac_name).collect();
+            let vmacs = instances.iter().flat_map(InstanceParams::vmacs);
+            let taken: BTreeSet<Name> = vmacs.map(|(_, vmac)| vmac.name.clone()).collect();
             let params = instance::params(block, config, facts, &taken, &mut remarks);
             if let Some(params) = params {
                 catalogue.add_instance(block);

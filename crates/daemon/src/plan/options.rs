@@ -68,8 +68,28 @@ pub struct Options {
     pub patience: Duration,
     /// The firewall of addresses that are not accepted.
     pub firewall: FirewallOptions,
-    /// The room of sockets that adverts come to, in bytes; the kernel's default when nothing is said.
-    pub room: Option<usize>,
+    /// The room of sockets that adverts come to.
+    pub room: Room,
+    /// Tell routers nothing of groups on the link (`disable_local_igmp`).
+    pub no_local_igmp: bool,
+    /// The file that names the time of a reload, and whether it stays after that.
+    pub reload_time: Option<(PathBuf, bool)>,
+    /// The file that is there while a reload reads (`reload_file`); its folder is that of pid files if it is only asked for.
+    pub reload_mark: Option<PathBuf>,
+}
+
+/// The room of a socket that adverts come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Room {
+    /// The kernel's default.
+    #[default]
+    Usual,
+    /// So many bytes.
+    Bytes(usize),
+    /// So many times the size of the adverts of all its instances.
+    Adverts(usize),
+    /// So many times the MTU for each of its instances.
+    Mtus(usize),
 }
 
 /// How mails are sent.
@@ -114,10 +134,27 @@ impl Options {
             watch_addresses: false,
             patience: Duration::from_secs(globals.child_wait_time.map_or(5, Int::to)),
             firewall: firewall(config),
-            room: match globals.vrrp_rx_bufs_policy {
-                Some(value::vrrp::RxBuffers::Bytes(bytes)) => usize::try_from(bytes).ok(),
-                _ => config.instances.iter().filter_map(|block| block.kernel_rx_buf_size.map(Int::to)).max(),
-            },
+            room: room(config),
+            no_local_igmp: globals.disable_local_igmp,
+            reload_time: globals.reload_time_file.as_ref().map(|path| (path.0.as_str().into(), globals.reload_repeat)),
+            reload_mark: globals.reload_file.as_ref().map(|words| {
+                let folder = if globals.use_pid_dir || config.top.use_pid_dir { "/run/keepalived" } else { "/run" };
+                words.0.first().map_or_else(|| PathBuf::from(folder).join("keepalived.reload"), PathBuf::from)
+            }),
+        }
+    }
+}
+
+fn room(config: &Config) -> Room {
+    let globals = &config.globals;
+    let times = globals.vrrp_rx_bufs_multiplier.map_or(3, Int::to);
+    match globals.vrrp_rx_bufs_policy {
+        Some(value::vrrp::RxBuffers::Bytes(bytes)) => usize::try_from(bytes).map_or(Room::Usual, Room::Bytes),
+        Some(value::vrrp::RxBuffers::Advert) => Room::Adverts(times),
+        Some(value::vrrp::RxBuffers::Mtu) => Room::Mtus(times),
+        None => {
+            let sizes = config.instances.iter().filter_map(|block| block.kernel_rx_buf_size.map(Int::to));
+            sizes.max().map_or(Room::Usual, Room::Bytes)
         }
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use rvs_config::keepalived::{Environment, Memory, load};
-use rvs_vrrp::params::{HmacMode, LegacyAuth, Protocol, Tracked, Transport};
+use rvs_vrrp::params::{Isolation, VmacKind, HmacMode, LegacyAuth, Protocol, Tracked, Transport};
 use rvs_vrrp::{Centis, Event, Seconds, State};
 use std::path::Path;
 
@@ -33,6 +33,37 @@ fn an_instance_of_which_little_is_said_has_the_originals_defaults() {
 }
 
 #[test]
+fn addresses_elsewhere_have_virtual_interfaces_as_the_original_names_them() {
+    let text = "vrrp_instance A {\n interface eth0\n virtual_router_id 7\n use_vmac\n use_vmac_addr\n virtual_ipaddress {\n \
+                10.0.0.9/24\n 10.0.1.9/24 dev eth1\n 10.0.1.8/24 dev eth1\n }\n virtual_ipaddress_excluded {\n fd00::9/64 dev \
+                eth2\n }\n}\nvrrp_instance B {\n interface eth0\n virtual_router_id 8\n virtual_ipaddress {\n 10.0.0.19/24\n \
+                10.0.0.18/24 use_vmac\n 10.0.1.19/24 dev eth1 use_vmac\n 10.0.1.18/24 dev eth1\n }\n}\n";
+    let plan = plan(text);
+    let shown = |at: usize| {
+        let params = &plan.vrrp.instances[at];
+        let links: Vec<String> =
+            params.vmacs().map(|(base, vmac)| format!("{}@{base} {:?}", vmac.name, vmac.mac().map(|mac| mac[4]))).collect();
+        let places = params.addresses.iter().chain(&params.excluded).map(|vip| vip.device.as_deref().unwrap_or("-"));
+        (links, places.collect::<Vec<_>>().join(" "))
+    };
+    let (links, places) = shown(0);
+    assert_eq!(links, ["vrrp.7@eth0 Some(1)", "vrrp1.7@eth1 Some(1)", "vrrp6.7@eth2 Some(2)"]);
+    assert_eq!(places, "- vrrp1.7 vrrp1.7 vrrp6.7");
+    let (links, places) = shown(1);
+    assert_eq!(links, ["vrrp.8@eth0 Some(1)", "vrrp1.8@eth1 Some(1)"]);
+    assert_eq!(places, "- vrrp.8 vrrp1.8 eth1");
+}
+
+#[test]
+fn an_ipvlan_and_a_vrf_are_asked_for_as_configured() {
+    let params = one("use_ipvlan ipv7 10.0.0.3 private\n vrf blue");
+    let vmac = params.vmac.expect("an ipvlan");
+    let address = "10.0.0.3".parse().expect("an address");
+    assert_eq!((&*vmac.name, vmac.kind), ("ipv7", VmacKind::Ipvlan(Isolation::Private, Some(address))));
+    assert_eq!((vmac.vrf.as_deref(), params.source), (Some("blue"), Some(address)));
+}
+
+#[test]
 fn every_setting_reaches_the_protocol() {
     let params = one(
         "state MASTER\n priority 120\n advert_int 2\n authentication {\n auth_type PASS\n auth_pass geheim\n }\n mcast_src_ip \
@@ -54,7 +85,7 @@ fn every_setting_reaches_the_protocol() {
     assert!(params.promote_secondaries && params.dont_track_primary && params.track_source);
     assert!(params.notify_deleted && params.notify_priority_changes);
     let vmac = params.vmac.expect("a macvlan");
-    assert_eq!((&*vmac.name, vmac.mac, vmac.transmit_on_base), ("vip0", [0, 0, 0x5e, 0, 1, 7], true));
+    assert_eq!((&*vmac.name, vmac.mac(), vmac.transmit_on_base), ("vip0", Some([0, 0, 0x5e, 0, 1, 7]), true));
 }
 
 #[test]

@@ -37,26 +37,39 @@ pub struct Statics {
     pub routes: Vec<Name>,
     /// Rules.
     pub rules: Vec<Name>,
+    /// The instances that each of these matters to (`track_group`).
+    pub watched: BTreeMap<Name, Vec<Name>>,
 }
 
 impl Catalogue {
     /// What does not belong to instances.
     pub(super) fn of_statics(config: &Config) -> Self {
         let mut catalogue = Self::default();
+        let mut watched = BTreeMap::new();
+        let mut watch = |line: Name, group: &Option<String>| {
+            let group = group.as_ref().and_then(|name| config.track_groups.iter().find(|block| block.name.0 == *name));
+            if let Some(group) = group {
+                watched.insert(line, group.group.iter().map(|name| Name::from(name.0.as_str())).collect());
+            }
+        };
         let interface = config.globals.default_interface.as_ref().map_or("eth0", |name| name.0.as_str());
         for entry in config.static_addresses.iter() {
             let mut entry = (**entry).clone();
             entry.dev.get_or_insert_with(|| interface.to_owned());
+            watch(words(&entry.words()), &entry.track_group);
             catalogue.statics.addresses.push((words(&entry.words()), entry));
         }
         for line in config.static_routes.iter() {
+            watch(words(&line.words()), &line.track_group);
             catalogue.statics.routes.push(words(&line.words()));
             catalogue.routes.insert(words(&line.words()), (**line).clone());
         }
         for line in config.static_rules.iter() {
+            watch(words(&line.words()), &line.track_group);
             catalogue.statics.rules.push(words(&line.words()));
             catalogue.rules.insert(words(&line.words()), (**line).clone());
         }
+        catalogue.statics.watched = watched;
         catalogue
     }
 
@@ -344,17 +357,10 @@ pub(super) fn remark(config: &Config, remarks: &mut Vec<String>) {
     }
     let globals = &config.globals;
     for (keyword, given) in [
-        ("reload_time_file", globals.reload_time_file.is_some()),
-        ("reload_repeat", globals.reload_repeat),
-        ("reload_file", globals.reload_file.is_some()),
-        ("disable_local_igmp", globals.disable_local_igmp),
         ("lvs_sync_daemon", globals.lvs_sync_daemon.is_some()),
     ] {
         if given {
             remarks.push(format!("{keyword} is read but not acted on: that part is not there yet"));
         }
-    }
-    if !config.track_groups.is_empty() {
-        remarks.push("track_group has no effect: static addresses, routes and rules are put back when they go".into());
     }
 }

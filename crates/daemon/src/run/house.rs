@@ -1,5 +1,6 @@
 //! The daemon while it runs: signals, wishes of the prompt thread, reloads, the end.
 
+use super::appointment::Appointment;
 use super::ask::{Panel, ask, board};
 use super::notifier::Notifier;
 use super::scripts::Scripts;
@@ -49,6 +50,8 @@ pub(super) struct House<'a> {
     trackers: Trackers,
     /// What takes force when the thread has taken its part of a reload over.
     pending: Option<(Box<Plan>, Scripts)>,
+    /// What the file of `reload_time_file` says, and when that is next.
+    appointment: (Option<String>, Option<i64>),
     signals: Signals,
     systemd: Systemd,
     status: Option<StatusServer>,
@@ -95,6 +98,7 @@ impl<'a> House<'a> {
             notifier,
             trackers,
             pending: None,
+            appointment: (None, None),
             signals,
             systemd: Systemd::from_environment(),
             status,
@@ -126,6 +130,8 @@ impl<'a> House<'a> {
             self.systemd.main_process();
         }
         self.systemd.ready();
+        // The monitors of files cost a thread; a look a second at one that is there for this is less.
+        let mut clock = tokio::time::interval(Duration::from_secs(1));
         let mut pulse = tokio::time::interval(watchdog().map_or(NEVER, |period| period / 2));
         loop {
             tokio::select! {
@@ -144,8 +150,39 @@ impl<'a> House<'a> {
                     None => return self.broken_keeper().await,
                 },
                 _ = pulse.tick() => self.prove_life(),
+                _ = clock.tick(), if self.options.reload_time.is_some() => self.look_at_clock().await,
             }
         }
+    }
+
+    /// Reloads if a file says that it is time.
+    async fn look_at_clock(&mut self) {
+        let Some((path, repeat)) = self.options.reload_time.clone() else { return };
+        let text = read_short(&path);
+        let now = i64::try_from(rvs_host::clock::wall().0).unwrap_or(i64::MAX);
+        if text != self.appointment.0 {
+            let next = text.as_deref().and_then(Appointment::parse).and_then(|it| it.next(now, rvs_host::clock::ahead));
+            match (&text, next) {
+                (Some(_), Some(at)) => tracing::info!("Reload scheduled in {} seconds", at - now),
+                (Some(_), None) => tracing::warn!("{} names no time to come for a reload", path.display()),
+                (None, _) => tracing::info!("Reload no longer scheduled"),
+            }
+            self.appointment = (text, next);
+        }
+        if self.appointment.1.is_none_or(|at| at > now) {
+            return;
+        }
+        if repeat {
+            let next = self.appointment.0.as_deref().and_then(Appointment::parse);
+            self.appointment.1 = next.and_then(|it| it.next(now, rvs_host::clock::ahead));
+        } else {
+            self.appointment = (None, None);
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::warn!("Unable to remove {}: {error}", path.display());
+                self.appointment.0 = read_short(&path); // Once, all the same.
+            }
+        }
+        self.reload().await;
     }
 
     /// Tells systemd that we live, if the thread that matters does.
@@ -200,7 +237,18 @@ impl<'a> House<'a> {
         tracing::info!("Reloading ...");
         self.systemd.reloading();
         self.log.reopen();
-        let started = match reread(self.settings) {
+        let mark = self.options.reload_mark.clone();
+        if let Some(path) = &mark
+            && let Err(error) = std::fs::File::create(path)
+        {
+            tracing::warn!("Unable to create {}: {error}", path.display());
+        }
+        let read = reread(self.settings);
+        if let Some(path) = &mark {
+            // Whoever waits for it to go may write the files again.
+            let _ = std::fs::remove_file(path);
+        }
+        let started = match read {
             Ok(started) => started,
             Err(reason) => {
                 tracing::error!("Not reloaded: {reason}; everything goes on as before");
@@ -335,6 +383,14 @@ impl<'a> House<'a> {
         self.notifier.finish(self.options.patience).await;
         CANNOT
     }
+}
+
+/// The beginning of a file; nothing if it cannot be read.
+fn read_short(path: &Path) -> Option<String> {
+    use std::io::Read as _;
+    let mut text = Vec::new();
+    std::fs::File::open(path).ok()?.take(64).read_to_end(&mut text).ok()?;
+    Some(String::from_utf8_lossy(&text).into_owned())
 }
 
 async fn boundary(command: &Option<(crate::plan::Command, Duration)>, scripts: &Scripts) {

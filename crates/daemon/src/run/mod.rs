@@ -3,6 +3,7 @@
 //! The order matters: the namespace is entered before anything looks at interfaces, the process detaches before any thread
 //! starts, and only then do the log, the runtime and the thread of VRRP.
 
+mod appointment;
 mod ask;
 mod house;
 mod notifier;

@@ -1,10 +1,10 @@
 //! What is held in the kernel, and for whom. Something for which an interface is missing waits for it.
 
-use crate::plan::{self, Catalogue, Tables};
+use crate::plan::{self, Catalogue, Statics, Tables};
 use rvs_host::net::{AddressKey, Event, Holdings, Monitor, NetError, Thing, ThingKey};
 use rvs_machine::Time;
 use rvs_vrrp::params::{Name, VirtualAddress};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The owner of what is there as long as the daemon runs.
 const STATIC: &str = "";
@@ -18,6 +18,15 @@ enum Line {
     Rule(Name),
 }
 
+/// Whether nobody is to put it back when somebody removes it.
+fn is_loose(line: &Line, catalogue: &Catalogue) -> bool {
+    match line {
+        Line::Address(text, _) => catalogue.addresses.get(text).is_some_and(|entry| entry.no_track),
+        Line::Route(text) => catalogue.routes.get(text).is_some_and(|line| line.no_track),
+        Line::Rule(text) => catalogue.rules.get(text).is_some_and(|line| line.no_track),
+    }
+}
+
 /// What is held.
 #[derive(Debug)]
 pub(super) struct Estate {
@@ -25,11 +34,13 @@ pub(super) struct Estate {
     tables: Tables,
     /// What each owner wants, and what the kernel was asked for; nothing if that was not possible yet.
     wanted: BTreeMap<(Name, Line), Option<ThingKey>>,
+    /// What is not put back when somebody removes it (`no_track`).
+    loose: BTreeSet<ThingKey>,
 }
 
 impl Estate {
     pub(super) fn open() -> Result<Self, NetError> {
-        Ok(Self { holdings: Holdings::open()?, tables: Tables::system(), wanted: BTreeMap::new() })
+        Ok(Self { holdings: Holdings::open()?, tables: Tables::system(), wanted: BTreeMap::new(), loose: BTreeSet::new() })
     }
 
     fn resolve(&self, line: &Line, catalogue: &Catalogue, monitor: &Monitor) -> Result<Thing, String> {
@@ -56,7 +67,13 @@ impl Estate {
         let key = match self.resolve(&line, catalogue, monitor) {
             Ok(thing) => {
                 let key = thing.key();
-                self.holdings.hold(now, thing);
+                if !is_loose(&line, catalogue) {
+                    self.holdings.hold(now, thing);
+                } else if let Err(error) = self.holdings.put(&thing) {
+                    tracing::warn!(target: "Keepalived_vrrp", "{error}");
+                } else {
+                    self.loose.insert(key.clone());
+                }
                 Some(key)
             }
             Err(reason) => {
@@ -79,7 +96,7 @@ impl Estate {
         if self.wanted.values().any(|other| other.as_ref() == Some(&key)) {
             return;
         }
-        if known.is_some() {
+        if known.is_some() && !self.loose.remove(&key) {
             self.holdings.release(now, key);
         } else if let Err(error) = self.holdings.clear(&key) {
             tracing::debug!(target: "Keepalived_vrrp", "{error}");
@@ -188,8 +205,26 @@ impl Estate {
         }
     }
 
+    /// What instances lack of the static things that matter to them: by instance and line.
+    pub(super) fn lacking(&self, statics: &Statics) -> BTreeSet<(Name, Name)> {
+        let mut lacking = BTreeSet::new();
+        for ((owner, line), key) in &self.wanted {
+            let (Line::Address(text, _) | Line::Route(text) | Line::Rule(text)) = line;
+            let Some(instances) = statics.watched.get(text).filter(|_| &**owner == STATIC) else { continue };
+            if !key.as_ref().is_some_and(|key| self.loose.contains(key) || self.holdings.is_well(key)) {
+                lacking.extend(instances.iter().map(|instance| (instance.clone(), text.clone())));
+            }
+        }
+        lacking
+    }
+
     pub(super) fn release_all(&mut self, now: Time) {
         self.wanted.clear();
+        for key in std::mem::take(&mut self.loose) {
+            if let Err(error) = self.holdings.clear(&key) {
+                tracing::debug!(target: "Keepalived_vrrp", "{error}");
+            }
+        }
         self.holdings.release_all(now);
     }
 

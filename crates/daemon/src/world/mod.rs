@@ -21,8 +21,9 @@ use rvs_host::net::{Dropped, Event, Firewall, Interface, Monitor, NetError};
 use rvs_host::socket::FrameSender;
 use rvs_host::thread::{Mailbox, World};
 use rvs_machine::{Machine, Time};
-use rvs_vrrp::params::{Name, VirtualAddress};
+use rvs_vrrp::params::{Name, VirtualAddress, Vmac};
 use rvs_vrrp::{Input, Notify, Output, Received, Router, wall_clock};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -97,6 +98,8 @@ pub struct Director {
     bfd: BfdPorts,
     mailbox: Mailbox<Order>,
     wishes: mpsc::Sender<Wish>,
+    /// Static things that instances were told to lack.
+    lacking: BTreeSet<(Name, Name)>,
     dropped: u64,
     next_wall: Time,
     watch_addresses: bool,
@@ -132,6 +135,7 @@ impl Director {
             frames,
             mailbox,
             wishes,
+            lacking: BTreeSet::new(),
             dropped: 0,
             next_wall: now,
             watch_addresses: plan.options.watch_addresses,
@@ -141,6 +145,7 @@ impl Director {
         if let Err(error) = director.firewall.clear() {
             tracing::warn!(target: "Keepalived_vrrp", "{error}");
         }
+        director.equipment.no_local_igmp(plan.options.no_local_igmp);
         director.look_at_clock(now);
         director.links.look(now, &director.monitor, &mut director.router);
         Ok(director)
@@ -175,6 +180,7 @@ impl Director {
 
     fn start(&mut self, now: Time) {
         self.estate.set_statics(now, &self.catalogue, &self.monitor);
+        self.watch_statics(now);
         self.links.announce(&self.router);
         self.open_ports(now);
         self.router.handle(now, Input::Start);
@@ -190,6 +196,7 @@ impl Director {
     fn reload(&mut self, now: Time, plan: Plan) {
         self.catalogue.extend(&plan.catalogue);
         self.links.set_delays(plan.options.delays.clone());
+        self.equipment.no_local_igmp(plan.options.no_local_igmp);
         if let Err(error) = self.firewall.set_options(plan.options.firewall) {
             tracing::warn!(target: "Keepalived_vrrp", "{error}");
         }
@@ -199,6 +206,7 @@ impl Director {
         self.carry_out(now);
         self.catalogue = plan.catalogue;
         self.estate.set_statics(now, &self.catalogue, &self.monitor);
+        self.watch_statics(now);
         self.open_ports(now);
         info("Reload complete");
         self.wish(Wish::Reloaded);
@@ -249,8 +257,12 @@ impl Director {
         let links = events.iter().any(|event| matches!(event, Event::Link(..) | Event::LinkGone(_) | Event::Resync));
         self.estate.events(now, &events, &self.catalogue, &self.monitor);
         if links {
+            for (instance, name, there) in self.equipment.mend(&self.monitor) {
+                self.tell_lack(now, instance, &format!("interface {name}"), !there);
+            }
             self.ports.refresh(self.router.config(), &self.monitor);
         }
+        self.watch_statics(now);
         self.links.look(now, &self.monitor, &mut self.router);
     }
 
@@ -296,11 +308,8 @@ impl Director {
             Output::Routes { instance, routes, add } => self.things(now, &instance, &routes, add, true),
             Output::Rules { instance, rules, add } => self.things(now, &instance, &rules, add, false),
             Output::Vmac { instance, base, vmac, add } => {
-                let ipv6 = self.router.instance(&instance).is_some_and(|known| known.params().ipv6);
-                let changed = add || !self.keep;
-                if changed && self.equipment.vmac(&instance, &base, &vmac, ipv6, add, &mut self.monitor) {
-                    self.hear_kernel(now);
-                    self.ports.refresh(self.router.config(), &self.monitor);
+                if add || !self.keep {
+                    self.equip(now, instance, &base, &vmac, add);
                 }
             }
             Output::PromoteSecondaries { interface, set } => self.equipment.promote(&interface, set),
@@ -315,6 +324,37 @@ impl Director {
     fn things(&mut self, now: Time, instance: &Name, names: &[Name], add: bool, routes: bool) {
         if add || !self.keep {
             self.estate.things(now, instance, names, add, routes, &self.catalogue, &self.monitor);
+        }
+    }
+
+    fn equip(&mut self, now: Time, instance: Name, base: &Name, vmac: &Vmac, add: bool) {
+        let changed = match add {
+            true => self.equipment.add(&instance, base, vmac, &self.monitor),
+            false => self.equipment.remove(&instance, vmac),
+        };
+        self.tell_lack(now, instance, &format!("interface {}", vmac.name), add && !changed);
+        if changed {
+            self.hear_kernel(now);
+            self.ports.refresh(self.router.config(), &self.monitor);
+        }
+    }
+
+    fn tell_lack(&mut self, now: Time, instance: Name, what: &str, lacking: bool) {
+        self.router.handle(now, Input::Lacks { instance, what: what.into(), lacking });
+    }
+
+    /// Tells instances of static things that matter to them and are not there.
+    fn watch_statics(&mut self, now: Time) {
+        if self.catalogue.statics.watched.is_empty() && self.lacking.is_empty() {
+            return;
+        }
+        let lacking = self.estate.lacking(&self.catalogue.statics);
+        let before = std::mem::replace(&mut self.lacking, lacking.clone());
+        for (instance, what) in before.difference(&lacking).cloned().collect::<Vec<_>>() {
+            self.tell_lack(now, instance, &what, false);
+        }
+        for (instance, what) in lacking.difference(&before).cloned().collect::<Vec<_>>() {
+            self.tell_lack(now, instance, &what, true);
         }
     }
 
@@ -417,6 +457,7 @@ impl World for Director {
         self.speaker.wake(now);
         self.router.wake(now);
         self.estate.wake(now);
+        self.watch_statics(now);
     }
 
     fn late(&mut self, by: Duration) {

@@ -1,5 +1,6 @@
 //! The raw sockets that adverts come and go by: one per interface, family and protocol, shared by its instances.
 
+use crate::plan::Room;
 use nix::errno::Errno;
 use rvs_host::net::Monitor;
 use rvs_host::socket::Packet;
@@ -9,6 +10,11 @@ use rvs_vrrp::params::{Config, InstanceParams, LegacyAuth, Name, Protocol, Trans
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+
+/// The MTU where there is no interface.
+const MTU: usize = 1500;
+/// Less room than this is never asked for: the kernel's own account of a packet is a multiple of its size.
+const LEAST_ROOM: usize = 64 * 1024;
 
 /// What tells sockets apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +37,7 @@ struct Port {
 /// The sockets.
 #[derive(Debug)]
 pub(super) struct Ports {
-    room: Option<usize>,
+    room: Room,
     open: BTreeMap<Key, Port>,
     /// What went wrong last, so that it is said once.
     refused: BTreeMap<Key, Errno>,
@@ -65,8 +71,25 @@ fn wanted(config: &Config) -> BTreeMap<Key, BTreeSet<IpAddr>> {
     keys
 }
 
+/// The room to ask for.
+fn bytes(room: Room, key: &Key, config: &Config, mtu: usize) -> Option<usize> {
+    let mine = || config.instances.iter().filter(|params| params.interface == key.device && params.ipv6 == key.ipv6);
+    let advert = |params: &InstanceParams| {
+        let (head, each) = if params.ipv6 { (40, 16) } else { (44, 4) };
+        // The header of VRRP and what follows the addresses: a password, a trailer.
+        head + 8 + each * params.addresses.len() + 28
+    };
+    let wanted = match room {
+        Room::Usual => return None,
+        Room::Bytes(bytes) => return Some(bytes),
+        Room::Adverts(times) => mine().map(advert).sum::<usize>().saturating_mul(times),
+        Room::Mtus(times) => mtu.saturating_mul(mine().count()).saturating_mul(times),
+    };
+    Some(wanted.max(LEAST_ROOM))
+}
+
 impl Ports {
-    pub(super) const fn new(room: Option<usize>) -> Self {
+    pub(super) const fn new(room: Room) -> Self {
         Self { room, open: BTreeMap::new(), refused: BTreeMap::new(), failing: BTreeMap::new() }
     }
 
@@ -85,11 +108,19 @@ impl Ports {
                     None => continue,
                 },
             };
-            self.provide(key, groups, interface, config);
+            let mtu = monitor.named(&key.device).map_or(MTU, |interface| interface.mtu as usize);
+            self.provide(key, groups, interface, mtu, config);
         }
     }
 
-    fn provide(&mut self, key: Key, groups: BTreeSet<IpAddr>, interface: Option<(String, u32)>, config: &Config) {
+    fn provide(
+        &mut self,
+        key: Key,
+        groups: BTreeSet<IpAddr>,
+        interface: Option<(String, u32)>,
+        mtu: usize,
+        config: &Config,
+    ) {
         if let Some(port) = self.open.get_mut(&key) {
             for group in groups.difference(&port.groups).copied().collect::<Vec<_>>() {
                 match port.socket.join(group) {
@@ -110,7 +141,7 @@ impl Ports {
             interface,
             groups: groups.iter().copied().collect(),
             send_only: key.send_only,
-            room: self.room,
+            room: bytes(self.room, &key, config, mtu),
         };
         match RawSocket::open(&options) {
             Ok(socket) => {

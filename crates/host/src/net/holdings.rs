@@ -70,6 +70,16 @@ impl Holdings {
         self.act(now);
     }
 
+    /// Adds a thing once: nobody puts it back.
+    pub fn put(&mut self, thing: &Thing) -> Result<(), NetError> {
+        add(&mut self.rtnl, thing)
+    }
+
+    /// Whether a kept thing is there, as far as is known: the kernel has not refused it, nor has somebody else removed it.
+    pub fn is_well(&self, key: &ThingKey) -> bool {
+        self.keeper.is_well(key)
+    }
+
     /// Removes a thing and keeps it no longer.
     pub fn release(&mut self, now: Time, key: ThingKey) {
         self.keeper.handle(now, KeeperInput::Release(key));
@@ -173,12 +183,7 @@ impl Holdings {
         while let Some(output) = self.keeper.poll() {
             match output {
                 KeeperOutput::Add(key, thing) => {
-                    let done = match &thing {
-                        Thing::Address(address) => self.rtnl.add_address(address),
-                        Thing::Route(route) => self.rtnl.add_route(route),
-                        Thing::Rule(rule) => self.rtnl.add_rule(rule),
-                    };
-                    if let Err(error) = done {
+                    if let Err(error) = add(&mut self.rtnl, &thing) {
                         tracing::warn!("{error}");
                         self.keeper.handle(now, KeeperInput::Refused(key));
                     }
@@ -193,6 +198,14 @@ impl Holdings {
                 }
             }
         }
+    }
+}
+
+fn add(rtnl: &mut Rtnl, thing: &Thing) -> Result<(), NetError> {
+    match thing {
+        Thing::Address(address) => rtnl.add_address(address),
+        Thing::Route(route) => rtnl.add_route(route),
+        Thing::Rule(rule) => rtnl.add_rule(rule),
     }
 }
 

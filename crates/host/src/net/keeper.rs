@@ -76,6 +76,11 @@ impl<K: Ord + Clone, S: Clone + PartialEq> Keeper<K, S> {
         self.entries.contains_key(key)
     }
 
+    /// Whether this is to be there and does not wait to be put back.
+    pub fn is_well(&self, key: &K) -> bool {
+        self.wants(key) && self.timers.get(key).is_none()
+    }
+
     /// All that is to be there.
     pub fn wanted(&self) -> impl Iterator<Item = (&K, &S)> {
         self.entries.iter().map(|(key, entry)| (key, &entry.what))

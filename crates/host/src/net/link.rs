@@ -5,7 +5,7 @@ use super::sysctl::{self, SysctlFamily, interface_path};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoData, InfoIpVlan, InfoKind, InfoMacVlan, IpVlanMode, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoIpVlan, InfoKind, InfoMacVlan, IpVlanFlags, IpVlanMode, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
     MacVlanMode,
 };
 use nix::errno::Errno;
@@ -105,7 +105,19 @@ pub enum VirtualKind {
         mac: [u8; 6],
     },
     /// `use_ipvlan`: an ipvlan in layer 2 mode, with its parent's MAC address. Not every kernel has it.
-    Ipvlan,
+    Ipvlan(IpvlanFlags),
+}
+
+/// How the ipvlans of one interface see each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IpvlanFlags {
+    /// As on one segment.
+    #[default]
+    Bridge,
+    /// Not at all.
+    Private,
+    /// By way of the switch.
+    Vepa,
 }
 
 impl VirtualLink {
@@ -117,8 +129,13 @@ impl VirtualLink {
                 let data = InfoData::MacVlan(vec![InfoMacVlan::Mode(MacVlanMode::Private)]);
                 vec![LinkInfo::Kind(InfoKind::MacVlan), LinkInfo::Data(data)]
             }
-            VirtualKind::Ipvlan => {
-                let data = InfoData::IpVlan(vec![InfoIpVlan::Mode(IpVlanMode::L2)]);
+            VirtualKind::Ipvlan(flags) => {
+                let flags = match flags {
+                    IpvlanFlags::Bridge => IpVlanFlags::empty(),
+                    IpvlanFlags::Private => IpVlanFlags::Private,
+                    IpvlanFlags::Vepa => IpVlanFlags::Vepa,
+                };
+                let data = InfoData::IpVlan(vec![InfoIpVlan::Mode(IpVlanMode::L2), InfoIpVlan::Flags(flags)]);
                 vec![LinkInfo::Kind(InfoKind::IpVlan), LinkInfo::Data(data)]
             }
         };
@@ -165,6 +182,15 @@ impl Rtnl {
         })
     }
 
+    /// Makes an interface a member of another: of a VRF, a bridge.
+    pub fn set_master(&mut self, index: u32, master: u32) -> Result<(), NetError> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.attributes.push(LinkAttribute::Controller(master));
+        self.change(RouteNetlinkMessage::SetLink(message), 0)
+            .map_err(|errno| NetError::new(format!("putting interface {index} into interface {master}"), errno))
+    }
+
     /// Makes a virtual interface and gives its facts. One of the same name, parent and MAC address that is there (left by an
     /// earlier run) is taken over; another of that name is an error, `EEXIST`.
     pub fn add_virtual(&mut self, link: &VirtualLink) -> Result<Interface, NetError> {
@@ -176,7 +202,7 @@ impl Rtnl {
         let found = self.interface_named(&link.name)?.ok_or_else(|| failed(Errno::ENODEV))?;
         let same_kind = match link.kind {
             VirtualKind::Macvlan { mac } => found.kind.as_deref() == Some("macvlan") && found.mac == mac,
-            VirtualKind::Ipvlan => found.kind.as_deref() == Some("ipvlan"),
+            VirtualKind::Ipvlan(_) => found.kind.as_deref() == Some("ipvlan"),
         };
         if same_kind && found.parent == Some(link.parent) { Ok(found) } else { Err(failed(Errno::EEXIST)) }
     }
@@ -198,18 +224,24 @@ const VMAC_SETTINGS: [(&str, &str); 4] =
     [("arp_ignore", "1"), ("accept_local", "1"), ("promote_secondaries", "1"), ("rp_filter", "0")];
 const PARENT_SETTINGS: [(&str, &str); 2] = [("arp_ignore", "1"), ("arp_filter", "1")];
 
-/// Makes those settings. The parent's are put back when the answer is dropped; the macvlan's go with it.
-pub fn prepare_vmac(vmac: &str, parent: &str) -> std::io::Result<sysctl::Changed> {
-    let path = |interface: &str, setting: &str| {
-        interface_path(SysctlFamily::Ipv4, interface, setting)
-            .ok_or_else(|| std::io::Error::other(format!("`{interface}` is no interface's name")))
-    };
-    for (setting, value) in VMAC_SETTINGS {
-        sysctl::write(&path(vmac, setting)?, value)?;
-    }
+fn ipv4_path(interface: &str, setting: &str) -> std::io::Result<String> {
+    interface_path(SysctlFamily::Ipv4, interface, setting)
+        .ok_or_else(|| std::io::Error::other(format!("`{interface}` is no interface's name")))
+}
+
+/// Makes the settings of an interface below macvlans. They are put back when the answer is dropped.
+pub fn prepare_parent(parent: &str) -> std::io::Result<sysctl::Changed> {
     let mut changed = sysctl::Changed::new();
     for (setting, value) in PARENT_SETTINGS {
-        changed.set(&path(parent, setting)?, value)?;
+        changed.set(&ipv4_path(parent, setting)?, value)?;
+    }
+    Ok(changed)
+}
+
+/// Makes the settings of a macvlan, which go with it.
+pub fn prepare_vmac(vmac: &str) -> std::io::Result<()> {
+    for (setting, value) in VMAC_SETTINGS {
+        sysctl::write(&ipv4_path(vmac, setting)?, value)?;
     }
     // No address is to be made of the MAC address: only the virtual ones belong there. Without IPv6 there is nothing to say.
     if let Some(path) = interface_path(SysctlFamily::Ipv6, vmac, "addr_gen_mode") {
@@ -218,7 +250,7 @@ pub fn prepare_vmac(vmac: &str, parent: &str) -> std::io::Result<sysctl::Changed
             _ => {}
         }
     }
-    Ok(changed)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -242,12 +274,17 @@ mod tests {
             let other = VirtualLink { kind: VirtualKind::Macvlan { mac: virtual_mac(false, 52) }, ..link.clone() };
             assert_eq!(rtnl.add_virtual(&other).unwrap_err().errno, Errno::EEXIST);
             {
-                let _kept = prepare_vmac("vrrp.51", "v0").unwrap();
+                prepare_vmac("vrrp.51").unwrap();
+                let _kept = prepare_parent("v0").unwrap();
                 assert_eq!(sysctl::read("net/ipv4/conf/v0/arp_ignore").unwrap(), "1");
                 assert_eq!(sysctl::read("net/ipv4/conf/vrrp.51/accept_local").unwrap(), "1");
             }
             assert_eq!(sysctl::read("net/ipv4/conf/v0/arp_ignore").unwrap(), "0");
             rtnl.set_up(made.index, true).unwrap();
+            ip("link add br0 type bridge");
+            let bridge = rtnl.interface_named("br0").unwrap().unwrap().index;
+            rtnl.set_master(made.index, bridge).unwrap();
+            assert_eq!(rtnl.interface_named("vrrp.51").unwrap().unwrap().master, Some(bridge));
             let shown = &ip_json("link show dev vrrp.51")[0];
             assert_eq!(shown["address"], "00:00:5e:00:01:33");
             assert_eq!(shown["linkinfo"]["info_data"]["mode"], "private");
@@ -265,7 +302,8 @@ mod tests {
             ip("link add v0 type veth peer name v1");
             let mut rtnl = Rtnl::open().unwrap();
             let parent = rtnl.interface_named("v0").unwrap().unwrap().index;
-            match rtnl.add_virtual(&VirtualLink { name: "vrrp.7".into(), parent, kind: VirtualKind::Ipvlan }) {
+            let kind = VirtualKind::Ipvlan(IpvlanFlags::Private);
+            match rtnl.add_virtual(&VirtualLink { name: "vrrp.7".into(), parent, kind }) {
                 Ok(made) => assert_eq!(made.kind.as_deref(), Some("ipvlan")),
                 Err(error) => assert_eq!(
                     error.to_string(),

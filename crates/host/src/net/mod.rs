@@ -19,7 +19,7 @@ pub use delay::{LinkDelays, LinkState};
 pub use firewall::{Dropped, Firewall, FirewallOptions};
 pub use holdings::{Holdings, Thing, ThingKey};
 pub use keeper::{Keeper, KeeperInput, KeeperOutput};
-pub use link::{Interface, VirtualKind, VirtualLink, prepare_vmac, virtual_mac};
+pub use link::{Interface, IpvlanFlags, VirtualKind, VirtualLink, prepare_parent, prepare_vmac, virtual_mac};
 pub use monitor::{Event, Monitor};
 pub use route::{Hop, Metric, PROTOCOL, Prefix, Route, RouteKey, RouteKind, TABLE_MAIN};
 pub use rtnl::{NetError, Rtnl};

@@ -37,9 +37,10 @@ impl Cx<'_> {
 impl Instance {
     /// The MAC address and the "router" flag to tell for an address on `device`; `None` where nothing can be told.
     fn teller(&self, device: &Name, links: &Links) -> Option<([u8; 6], bool)> {
-        let (mac, link) = match &self.params.vmac {
-            Some(vmac) if vmac.name == *device => (Some(vmac.mac), links.get(&self.params.interface)),
-            _ => (links.get(device).and_then(|link| link.mac), links.get(device)),
+        let vmac = self.params.vmacs().find(|(_, vmac)| vmac.name == *device);
+        let (mac, link) = match vmac.and_then(|(base, vmac)| Some((base, vmac.mac()?))) {
+            Some((base, mac)) => (Some(mac), links.get(base)),
+            None => (links.get(device).and_then(|link| link.mac), links.get(device)),
         };
         Some((mac?, link.is_some_and(|link| link.router)))
     }
@@ -49,7 +50,8 @@ impl Instance {
         let device = address.device.as_ref().unwrap_or(self.params.address_device());
         let Some((mac, router)) = self.teller(device, cx.links) else { return };
         // The pace is the physical interface's, also for frames that go by a macvlan above it.
-        let below = if address.device.is_none() { &self.params.interface } else { device };
+        let vmac = self.params.vmacs().find(|(_, vmac)| vmac.name == *device);
+        let below = vmac.map_or(device, |(base, _)| base);
         let frame =
             Frame { owner: self.params.name.clone(), device: device.clone(), address: address.address, mac, router };
         cx.pacers.offer(cx.now, below, frame, limit, cx.out);

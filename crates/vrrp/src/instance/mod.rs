@@ -72,6 +72,8 @@ pub(crate) struct Faults {
     pub(crate) interface: bool,
     /// It has no source address.
     pub(crate) source: bool,
+    /// The driver could not provide what it needs.
+    pub(crate) lacking: bool,
     /// How many tracked conditions do not hold.
     pub(crate) tracked: u32,
     /// How many tracked conditions are not known yet.
@@ -80,7 +82,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn any(&self) -> bool {
-        self.config || self.interface || self.source || self.tracked > 0
+        self.config || self.interface || self.source || self.lacking || self.tracked > 0
     }
 }
 

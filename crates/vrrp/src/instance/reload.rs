@@ -11,7 +11,7 @@ impl Instance {
     pub(crate) fn reload(&mut self, params: InstanceParams, priority: Priority, cx: &mut Cx<'_>) {
         let old = self.params.clone();
         let before = self.master_down();
-        let moved = old.vmac != params.vmac;
+        let moved = old.vmac != params.vmac || old.side_vmacs != params.side_vmacs;
         if self.holds {
             // What stays is not touched; with another macvlan nothing stays.
             let gone = |old: &[VirtualAddress], new: &[VirtualAddress]| -> Vec<VirtualAddress> {

@@ -79,8 +79,10 @@ pub struct InstanceParams {
     pub accept: bool,
     /// Set `promote_secondaries` on the interface.
     pub promote_secondaries: bool,
-    /// A macvlan with the virtual router's MAC address (`use_vmac`).
+    /// The virtual interface that it lives on (`use_vmac`, `use_ipvlan`).
     pub vmac: Option<Vmac>,
+    /// More of them, for addresses elsewhere: each with the interface below it (`use_vmac_addr`).
+    pub side_vmacs: Vec<(Name, Vmac)>,
     /// Gratuitous ARP and neighbour advertisements.
     pub garp: GarpParams,
     /// Do not answer an advert of lower priority (`lower_prio_no_advert`).
@@ -221,18 +223,51 @@ pub struct VirtualAddress {
     pub options: Name,
 }
 
-/// A macvlan with the virtual router's MAC address.
+/// A virtual interface for a virtual router.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Vmac {
     /// Its name: `vrrp.51` unless configured.
     pub name: Name,
-    /// Its address: 00:00:5e:00:01:VRID or 00:00:5e:00:02:VRID unless configured.
-    pub mac: [u8; 6],
+    /// What it is.
+    pub kind: VmacKind,
     /// Adverts leave by the interface below (`vmac_xmit_base`).
     pub transmit_on_base: bool,
+    /// It is for addresses of IPv6.
+    pub ipv6: bool,
+    /// The VRF that it belongs to.
+    pub vrf: Option<Name>,
+}
+
+/// The kinds of virtual interfaces for virtual routers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VmacKind {
+    /// A macvlan with this address: 00:00:5e:00:01:VRID or 00:00:5e:00:02:VRID unless configured.
+    Macvlan([u8; 6]),
+    /// An ipvlan: it has the MAC address of the interface below, and perhaps an address of its own.
+    Ipvlan(Isolation, Option<IpAddr>),
+}
+
+/// How the ipvlans of one interface see each other; all of them the same way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Isolation {
+    /// As on one segment.
+    #[default]
+    Bridge,
+    /// Not at all.
+    Private,
+    /// By way of the switch.
+    Vepa,
 }
 
 impl Vmac {
+    /// The MAC address, if it is its own.
+    pub const fn mac(&self) -> Option<[u8; 6]> {
+        match self.kind {
+            VmacKind::Macvlan(mac) => Some(mac),
+            VmacKind::Ipvlan(..) => None,
+        }
+    }
+
     /// The virtual router's MAC address (RFC 9568, 7.3).
     pub const fn standard_mac(vrid: Vrid, ipv6: bool) -> [u8; 6] {
         [0x00, 0x00, 0x5e, 0x00, if ipv6 { 2 } else { 1 }, vrid.get()]
@@ -314,6 +349,7 @@ impl InstanceParams {
             accept: true,
             promote_secondaries: false,
             vmac: None,
+            side_vmacs: Vec::new(),
             garp: GarpParams::default(),
             lower_prio_no_advert: false,
             higher_prio_send_advert: false,
@@ -345,6 +381,12 @@ impl InstanceParams {
     /// True if it sends to peers.
     pub fn is_unicast(&self) -> bool {
         matches!(self.transport, Transport::Unicast { .. })
+    }
+
+    /// All its virtual interfaces, each with the interface below.
+    pub fn vmacs(&self) -> impl Iterator<Item = (&Name, &Vmac)> {
+        let own = self.vmac.iter().map(|vmac| (&self.interface, vmac));
+        own.chain(self.side_vmacs.iter().map(|(base, vmac)| (base, vmac)))
     }
 
     /// The interface that its own addresses are put on.

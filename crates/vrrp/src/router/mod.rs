@@ -132,11 +132,10 @@ impl Router {
     /// What an instance needs from the system for as long as it is there.
     fn equip(&mut self, at: usize, add: bool) {
         let params = self.instances[at].params();
-        if let Some(vmac) = params.vmac.clone() {
-            let (instance, base) = (params.name.clone(), params.interface.clone());
+        for (base, vmac) in params.vmacs() {
+            let (instance, base, vmac) = (params.name.clone(), base.clone(), vmac.clone());
             self.out.push_back(Output::Vmac { instance, base, vmac, add });
         }
-        let params = self.instances[at].params();
         if params.promote_secondaries {
             let interface = params.address_device().clone();
             self.out.push_back(Output::PromoteSecondaries { interface, set: add });

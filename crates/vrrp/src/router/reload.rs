@@ -75,17 +75,16 @@ impl Router {
         if *self.instances[at].params() == new {
             return;
         }
-        let equipment = |params: &InstanceParams| (params.vmac.clone(), params.promote_secondaries);
+        let equipment =
+            |params: &InstanceParams| (params.vmac.clone(), params.side_vmacs.clone(), params.promote_secondaries);
         let changed = equipment(self.instances[at].params()) != equipment(&new);
         if changed {
             self.equip(at, false);
         }
         let priority = self.tracked_priority(at, &new);
-        if changed && new.vmac.is_some() {
-            let (instance, base, vmac) = (new.name.clone(), new.interface.clone(), new.vmac.clone());
-            if let Some(vmac) = vmac {
-                self.out.push_back(crate::io::Output::Vmac { instance, base, vmac, add: true });
-            }
+        for (base, vmac) in new.vmacs().filter(|_| changed) {
+            let (instance, base, vmac) = (new.name.clone(), base.clone(), vmac.clone());
+            self.out.push_back(crate::io::Output::Vmac { instance, base, vmac, add: true });
         }
         let promote = changed && new.promote_secondaries;
         self.with(at, |instance, _, cx| instance.reload(new, priority, cx));

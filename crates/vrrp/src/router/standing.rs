@@ -5,7 +5,7 @@ use crate::instance::Instance;
 use crate::io::{Input, Log, Output};
 use crate::params::{Config, InstanceParams, Name, TrackParams, Tracked};
 use crate::track::{Effect, Script, Standing, Tally, effect};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How everything tracked stands.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,8 @@ pub(super) struct Standings {
     bfd: BTreeMap<Name, bool>,
     /// Instances whose configured source address is on no interface.
     homeless: BTreeMap<Name, bool>,
+    /// What instances lack, as the driver says.
+    lacking: BTreeMap<Name, BTreeSet<Name>>,
 }
 
 impl Standings {
@@ -27,6 +29,7 @@ impl Standings {
     /// The same after a reload: what is known of things that are still there.
     #[must_use]
     pub(super) fn reloaded(mut self, config: &Config) -> Self {
+        self.lacking.retain(|name, _| config.instances.iter().any(|params| params.name == *name));
         let mut known = core::mem::take(&mut self.scripts);
         for params in &config.scripts {
             let script = known.remove(&params.name).map(|script| script.reloaded(params.clone()));
@@ -94,9 +97,11 @@ impl Router {
 
     fn set_faults(&mut self, at: usize, tally: &Tally) {
         let homeless = self.standings.homeless.contains_key(self.instances[at].name());
+        let lacking = self.standings.lacking.contains_key(self.instances[at].name());
         let instance = &mut self.instances[at];
         instance.faults.tracked = tally.faults;
         instance.faults.pending = tally.pending;
+        instance.faults.lacking = lacking;
         if instance.params().source.is_some() {
             instance.faults.source = instance.params().track_source && homeless;
         }
@@ -206,6 +211,7 @@ impl Router {
                     self.standings.homeless.insert(name, true);
                 }
             }
+            Input::Lacks { instance, what, lacking } => self.learn_lack(instance, what, lacking),
             // The rest is taken care of before.
             _ => return,
         }
@@ -228,6 +234,21 @@ impl Router {
         if before != after {
             let word = if after == Standing::Up { "gained" } else { "lost" };
             let text = format!("Quorum {word} for tracked process {name}");
+            self.out.push_back(Output::Log(Log { detail: false, text }));
+        }
+    }
+
+    fn learn_lack(&mut self, instance: Name, what: Name, lacking: bool) {
+        let known = self.standings.lacking.entry(instance.clone()).or_default();
+        let changed = if lacking { known.insert(what.clone()) } else { known.remove(&what) };
+        if known.is_empty() {
+            self.standings.lacking.remove(&instance);
+        }
+        if changed {
+            let text = match lacking {
+                true => format!("({instance}) entering FAULT state ({what} missing)"),
+                false => format!("({instance}) {what} is there again"),
+            };
             self.out.push_back(Output::Log(Log { detail: false, text }));
         }
     }

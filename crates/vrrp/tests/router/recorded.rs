@@ -288,7 +288,9 @@ fn with_different_passwords_there_are_two_masters_and_both_say_so() {
 fn a_macvlan_has_the_virtual_mac_address_on_the_wire() {
     let mut params = recorded(100);
     let mac = rvs_vrrp::params::Vmac::standard_mac(params.vrid, false);
-    params.vmac = Some(rvs_vrrp::params::Vmac { name: "vrrp.51".into(), mac, transmit_on_base: false });
+    let kind = rvs_vrrp::params::VmacKind::Macvlan(mac);
+    let name = "vrrp.51".into();
+    params.vmac = Some(rvs_vrrp::params::Vmac { name, kind, transmit_on_base: false, ipv6: false, vrf: None });
     let mut wire = Wire::new(vec![Node::started(1, one(params), Time::ZERO)]);
     wire.run_until(ms(4000));
     let node = &mut wire.nodes[0];

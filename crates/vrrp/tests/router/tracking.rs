@@ -119,3 +119,15 @@ fn a_configured_source_can_be_tracked() {
     assert_eq!(after(&mut node, Input::SourcePresent("VI_1".into(), false)).0, State::Fault);
     assert_eq!(after(&mut node, Input::SourcePresent("VI_1".into(), true)).0, State::Backup);
 }
+
+#[test]
+fn what_the_driver_cannot_provide_is_a_fault_until_it_can() {
+    let mut node = node(100, Tracked::File("f".into()), 1, false);
+    let lacks = |what: &str, lacking| Input::Lacks { instance: "VI_1".into(), what: what.into(), lacking };
+    assert_eq!(after(&mut node, lacks("interface vrrp.51", true)).0, State::Fault);
+    assert_eq!(after(&mut node, lacks("10.9.0.1/24", true)).0, State::Fault);
+    assert_eq!(after(&mut node, lacks("interface vrrp.51", false)).0, State::Fault);
+    assert_eq!(after(&mut node, lacks("10.9.0.1/24", false)).0, State::Backup);
+    let text = "(VI_1) entering FAULT state (interface vrrp.51 missing)".to_owned();
+    assert_eq!(node.logs().iter().filter(|line| **line == text).count(), 1);
+}

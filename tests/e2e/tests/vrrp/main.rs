@@ -13,6 +13,7 @@ mod failover;
 mod peers;
 mod reload;
 mod tell;
+mod virtuals;
 mod wire;
 
 use anyhow::Result;

@@ -98,3 +98,27 @@ fn a_lower_priority_gives_the_lead_away_and_a_removed_instance_its_address() -> 
     pair.only(Side::B, VIP)?;
     b.said("(VI_1) Entering MASTER STATE")
 }
+
+#[test]
+fn a_file_names_the_time_of_a_reload() -> Result<()> {
+    let Some(pair) = start()? else { return Ok(()) };
+    let (time, mark) = (pair.dir().join("time"), pair.dir().join("mark"));
+    let globals =
+        format!("global_defs {{\n reload_time_file {}\n reload_file {}\n}}\n", time.display(), mark.display());
+    let one = format!("{globals}{}", instance(Dialect::V3, Side::A, 150, ""));
+    let a = pair.keepalived(Side::A, Whose::Ours, &one)?;
+    master(&pair, Side::A, VIP)?;
+    fs::write(pair.dir().join("a.conf"), format!("{one}{SECOND}"))?;
+    fs::write(&time, "no time\n")?;
+    eventually(LIMIT, || a.said("names no time to come for a reload"))?;
+    // Whoever waits for the mark to go may write the files again.
+    fs::write(&mark, "busy")?;
+    let soon = pair.client().command("date").args("-u -d now+4seconds +%Y-%m-%d%t%H:%M:%SZ").ok()?;
+    fs::write(&time, soon.replace('\t', " "))?;
+    eventually(LIMIT, || a.said("Reload scheduled in"))?;
+    eventually(LIMIT, || a.said("Reload complete"))?;
+    master(&pair, Side::A, "10.0.1.20")?;
+    ensure!(!time.exists() && !mark.exists(), "the files stayed");
+    ensure!(a.count("Reload complete") == 1, "{}", a.log());
+    Ok(())
+}
