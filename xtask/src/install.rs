@@ -12,9 +12,8 @@ use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 /// Names that the one binary is called by, itself first.
-pub(crate) const TOOLS: [&str; 5] = ["rvs", "ipvsadm", "ipvsadm-save", "ipvsadm-restore", "genhash"];
-/// Other names of it, whose documents are made otherwise.
-const NAMES: [&str; 1] = ["keepalived"];
+pub(crate) const TOOLS: [&str; 6] =
+    ["rvs", "ipvsadm", "ipvsadm-save", "ipvsadm-restore", "genhash", "keepalived"];
 /// Units, below packaging/systemd.
 const UNITS: [&str; 4] = ["ipvsadm.service", "keepalived.service", "rvs-metrics.service", "rvs-metrics.timer"];
 /// Documents, below the project's root.
@@ -103,10 +102,10 @@ pub(crate) fn install(ws: &Workspace, args: &[String]) -> Result<()> {
 /// Puts programs, object, units, manual pages and completions in their places; how many files.
 pub(crate) fn lay_out(ws: &Workspace, binary: &Path, target: &Target) -> Result<usize> {
     let sbin = target.at("sbin");
-    let mut files = TOOLS.len() + NAMES.len() + 1;
+    let mut files = TOOLS.len() + 1;
     build::replace(binary, &sbin.join(TOOLS[0]))?;
     fs::set_permissions(sbin.join(TOOLS[0]), Permissions::from_mode(0o755))?;
-    for name in TOOLS[1..].iter().chain(&NAMES) {
+    for name in &TOOLS[1..] {
         build::link(TOOLS[0], &sbin.join(name))?;
     }
     // The binary has it inside; this copy is for who wants to look at it.

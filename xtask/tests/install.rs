@@ -40,7 +40,7 @@ fn succeeded(output: &Output) -> String {
     out + &err
 }
 
-const TOOLS: [&str; 5] = ["rvs", "ipvsadm", "ipvsadm-save", "ipvsadm-restore", "genhash"];
+const TOOLS: [&str; 6] = ["rvs", "ipvsadm", "ipvsadm-save", "ipvsadm-restore", "genhash", "keepalived"];
 
 /// Where its manual page is.
 fn page(tool: &str) -> String {
@@ -106,6 +106,14 @@ fn manual_pages_have_no_flaw() {
         let lint = Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(&page).output().unwrap();
         assert_eq!(succeeded(&lint), "", "{tool}");
     }
+}
+
+#[test]
+fn the_page_of_the_configuration_has_no_flaw() {
+    let installed = Installed::new("man5", |dir| (dir.to_path_buf(), None));
+    let page = installed.0.join("share/man/man5/keepalived.conf.5");
+    let lint = Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(&page).output().unwrap();
+    assert_eq!(succeeded(&lint), "");
 }
 
 #[test]

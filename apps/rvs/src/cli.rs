@@ -142,6 +142,7 @@ pub enum Tool {
     Ipvsadm,
     IpvsadmSave,
     IpvsadmRestore,
+    Keepalived,
     Rvs,
     Genhash,
 }
@@ -153,6 +154,7 @@ impl Tool {
             Self::Ipvsadm => "ipvsadm",
             Self::IpvsadmSave => "ipvsadm-save",
             Self::IpvsadmRestore => "ipvsadm-restore",
+            Self::Keepalived => "keepalived",
             Self::Rvs => "rvs",
             Self::Genhash => "genhash",
         }

@@ -8,6 +8,7 @@ use clap::builder::PossibleValue;
 use clap::{Arg, Command, CommandFactory, ValueHint};
 use rvs_config::ipvsadm::completion::{Candidate, Live, complete};
 use rvs_config::ipvsadm::show::service_name;
+use rvs_config::keepalived::completion as keepalived;
 use rvs_dataplane::{Dataplane, Error};
 use rvs_intent::Listing;
 
@@ -15,7 +16,7 @@ use rvs_intent::Listing;
 pub type Look<'a> = dyn FnMut() -> Result<Box<dyn Dataplane>, Error> + 'a;
 
 /// Tools that `rvs` calls by its first argument.
-const OTHERS: [&str; 3] = ["ipvsadm", "ipvsadm-save", "ipvsadm-restore"];
+const OTHERS: [&str; 4] = ["ipvsadm", "ipvsadm-save", "ipvsadm-restore", "keepalived"];
 
 /// The system as far as completion looks at it.
 struct System<'a> {
@@ -32,6 +33,14 @@ impl Live for System<'_> {
         let table = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
         let names = table.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim().to_owned());
         let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    fn namespaces(&mut self) -> Vec<String> {
+        // Where `ip netns` keeps them.
+        let entries = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort();
         names
     }
@@ -61,6 +70,7 @@ fn line(candidate: Candidate) -> String {
 fn of_tool(tool: &str, words: &[String], live: &mut dyn Live) -> Vec<Candidate> {
     let options: &[(&str, &str)] = match tool {
         "ipvsadm" => return complete(words, live),
+        "keepalived" => return keepalived::complete(words, live),
         "ipvsadm-save" => &[
             ("-n", "addresses and ports as numbers"),
             ("--numeric", "addresses and ports as numbers"),
@@ -199,7 +209,10 @@ mod tests {
         assert_eq!(offered("rvs ipvsadm --add-ser"), ["--add-service", "--add-server"]);
         assert_eq!(offered("/sbin/ipvsadm-save --n"), ["--numeric"]);
         assert_eq!(offered("ipvsadm-restore -"), ["-h", "--help"]);
+        assert_eq!(offered("keepalived --dump-conf"), ["--dump-config", "--dump-conf"]);
+        assert_eq!(offered("rvs keepalived --signum=J"), ["--signum=JSON"]);
         assert_eq!(offered("rm -"), [""; 0]);
         assert_eq!(offered("rvs ipvsadm"), ["ipvsadm", "ipvsadm-save", "ipvsadm-restore"]);
+        assert_eq!(offered("rvs keep"), ["keepalived"]);
     }
 }

@@ -1,7 +1,7 @@
 //! `rvs generate`: the manual pages and the completions of all tools.
 //!
-//! Those of ipvsadm are made by `rvs-config` from its option table; rvs(8) is made here, from clap's description of the
-//! command line and the prose beside it; genhash(1) from its table of options.
+//! Those of ipvsadm and keepalived are made by `rvs-config` from their option tables; rvs(8) is made here, from clap's
+//! description of the command line and the prose beside it; genhash(1) from its table of options.
 
 mod genhash;
 mod prose;
@@ -10,6 +10,7 @@ mod rvs;
 use crate::cli::{Document, Tool};
 use rvs_config::ipvsadm::completion::{Shell, script};
 use rvs_config::ipvsadm::{man_page, restore_page, save_page};
+use rvs_config::keepalived::daemon_page;
 
 /// The text of a document.
 pub fn document(what: Document, tool: Tool) -> String {
@@ -17,6 +18,7 @@ pub fn document(what: Document, tool: Tool) -> String {
         (Document::Man, Tool::Ipvsadm) => man_page(),
         (Document::Man, Tool::IpvsadmSave) => save_page(),
         (Document::Man, Tool::IpvsadmRestore) => restore_page(),
+        (Document::Man, Tool::Keepalived) => daemon_page(),
         (Document::Man, Tool::Rvs) => rvs::page(),
         (Document::Man, Tool::Genhash) => genhash::page(),
         (Document::BashCompletion, Tool::Genhash) => genhash::bash(),

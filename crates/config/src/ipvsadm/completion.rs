@@ -37,6 +37,11 @@ pub trait Live {
 
     /// Names of the network interfaces.
     fn interfaces(&mut self) -> Vec<String>;
+
+    /// Names of network namespaces.
+    fn namespaces(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What has been said on the line before the word that is being typed.

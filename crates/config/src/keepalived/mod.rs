@@ -5,6 +5,7 @@
 //! [`Environment`], its files come from [`Files`].
 
 pub mod check;
+pub mod completion;
 mod diff;
 mod docs;
 pub mod env;
@@ -13,6 +14,7 @@ pub mod files;
 mod glob;
 pub mod keyword;
 pub mod lang;
+mod man;
 pub mod model;
 pub mod options;
 mod report;
@@ -24,6 +26,7 @@ pub use docs::{compatibility, man_page, words};
 pub use env::Environment;
 pub use files::{Disk, Files, Memory};
 pub use lang::Limits;
+pub use man::daemon_page;
 pub use model::Config;
 pub use report::{Level, Report, Reports, Sources};
 

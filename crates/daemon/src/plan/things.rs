@@ -7,7 +7,7 @@ use rvs_config::keepalived::model::vrrp::Instance;
 use rvs_config::keepalived::value::address::{Broadcast, Lifetime};
 use rvs_config::keepalived::value::route::{self, NextHop};
 use rvs_config::keepalived::value::{AddressEntry, Net, rule as rules};
-use rvs_host::net::{self, Address, Hop, Metric, Prefix, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
+use rvs_host::net::{self, Address, Encap, Hop, Metric, Prefix, Route, RouteKind, Rule, RuleAction, TABLE_MAIN};
 use rvs_vrrp::params::Name;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -185,12 +185,10 @@ pub fn address(entry: &AddressEntry, index: u32) -> Result<Address, String> {
 }
 
 fn hop(hop: &NextHop, index: &dyn Fn(&str) -> Option<u32>) -> Result<Hop, String> {
-    if !hop.encap.is_empty() {
-        return Err("encapsulation of routes is not there yet".into());
-    }
+    let encap = if hop.encap.is_empty() { None } else { Some(Encap::parse(&hop.encap)?) };
     let device = |name: &String| index(name).ok_or_else(|| format!("there is no interface {name}"));
     let index = hop.dev.as_ref().map(device).transpose()?;
-    Ok(Hop { via: hop.via, index, weight: hop.weight.map_or(1, u16::from).max(1), onlink: hop.onlink, realm: None })
+    Ok(Hop { via: hop.via, index, weight: hop.weight.map_or(1, u16::from).max(1), onlink: hop.onlink, realm: None, encap })
 }
 
 fn kind(word: &str) -> RouteKind {
@@ -268,7 +266,7 @@ fn named_of_route(route: &mut Route, name: &str, value: &str) -> Result<(), Stri
             let realm = realms(value)?;
             route.hops.iter_mut().for_each(|hop| hop.realm = Some(realm));
         }
-        other => return Err(format!("`{other}` of routes is not there yet")),
+        other => return Err(format!("`{other}` of routes has no meaning to RVS")),
     }
     Ok(())
 }
@@ -345,16 +343,13 @@ fn named_of_rule(rule: &mut Rule, name: &str, value: &str) -> Result<(), String>
         "tun_id" => rule.tunnel = Some(value.parse().map_err(|_| format!("tun_id: `{value}` is no number"))?),
         "suppress_prefixlength" => rule.suppress_prefix = Some(need(name, value)?),
         "suppress_ifgroup" => rule.suppress_group = Some(need(name, value)?),
-        other => return Err(format!("`{other}` of rules is not there yet")),
+        other => return Err(format!("`{other}` of rules has no meaning to RVS")),
     }
     Ok(())
 }
 
 /// Says what of the configuration is not done yet.
 pub(super) fn remark(config: &Config, remarks: &mut Vec<String>) {
-    if !config.linkbeat_interfaces.is_empty() || config.globals.linkbeat_use_polling {
-        remarks.push("links are never polled: the kernel tells of their changes".into());
-    }
     let globals = &config.globals;
     for (keyword, given) in [
         ("lvs_sync_daemon", globals.lvs_sync_daemon.is_some()),

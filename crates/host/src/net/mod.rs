@@ -4,6 +4,7 @@
 
 mod address;
 mod delay;
+mod encap;
 mod firewall;
 mod holdings;
 mod keeper;
@@ -16,6 +17,7 @@ pub mod sysctl;
 
 pub use address::{Address, AddressFacts, AddressKey, Broadcast};
 pub use delay::{LinkDelays, LinkState};
+pub use encap::{Encap, Outer};
 pub use firewall::{Dropped, Firewall, FirewallOptions};
 pub use holdings::{Holdings, Thing, ThingKey};
 pub use keeper::{Keeper, KeeperInput, KeeperOutput};

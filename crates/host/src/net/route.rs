@@ -1,5 +1,6 @@
 //! Routes: what `virtual_routes` and `static_routes` say of one, and the messages that add and remove it.
 
+use super::Encap;
 use super::rtnl::{NetError, Rtnl};
 use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::route::{
@@ -164,6 +165,8 @@ pub struct Hop {
     pub onlink: bool,
     /// `realms`: from, to; only of IPv4.
     pub realm: Option<(u16, u16)>,
+    /// `encap`: what packets are wrapped in.
+    pub encap: Option<Encap>,
 }
 
 /// A route and all that can be said of it.
@@ -285,6 +288,7 @@ fn hop_attributes(hop: &Hop, to: IpAddr) -> Vec<RouteAttribute> {
         IpAddr::V4(ip) => RouteAttribute::Via(RouteVia::Inet(ip)),
         IpAddr::V6(ip) => RouteAttribute::Via(RouteVia::Inet6(ip)),
     }));
+    attributes.extend(hop.encap.iter().flat_map(Encap::attributes));
     attributes.extend(hop.realm.map(|(source, destination)| RouteAttribute::Realm(RouteRealm { source, destination })));
     attributes
 }

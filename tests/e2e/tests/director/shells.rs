@@ -18,6 +18,8 @@ const CASES: &[(&str, &[&str])] = &[
     ("ipvsadm -a -t 10.0.1.10:80 -r x --we", &["--weight"]),
     ("ipvsadm-save --n", &["--numeric"]),
     ("rvs atta", &["attach"]),
+    ("keepalived --log-f", &["--log-facility=", "--log-file", "--log-format="]),
+    ("keepalived --signum STAT", &["STATS", "STATS_CLEAR", "!RELOAD"]),
     ("rvs attach eth", &["eth0", "eth1"]),
     ("rvs attach eth0 --mode xd", &["xdp", "xdp-generic"]),
     ("rvs proc ip_vs_stats", &["ip_vs_stats", "ip_vs_stats_percpu"]),
@@ -38,7 +40,7 @@ fn check(
     )?;
     let dir = lab.dir().join(kind);
     fs::create_dir_all(&dir)?;
-    for of in ["rvs", "ipvsadm", "ipvsadm-save", "ipvsadm-restore"] {
+    for of in ["rvs", "ipvsadm", "ipvsadm-save", "ipvsadm-restore", "keepalived"] {
         fs::write(dir.join(name(of)), lab.rvs(&format!("generate {kind}-completion {of}"))?)?;
     }
     for (line, expected) in CASES {

@@ -157,7 +157,11 @@ fn what_is_tracked() {
         ("vrrp_script s {\nscript /a\n}\nvrrp_script s {\nscript /b\n}", "Script s already defined"),
         ("vrrp_script s {\nscript /a\nweight 300\n}", "number '300' outside range [-253, 253]"),
         ("garp_group {\n}", "garp group does not have any delay set - removing"),
-        ("linkbeat_interfaces {\nnope\n}", "unknown interface nope specified for linkbeat interface"),
+        (
+            "linkbeat_interfaces {\nnope\n}",
+            "'linkbeat_interfaces' has no effect: the kernel tells of changes of links by itself; unknown interface nope \
+             specified for linkbeat interface",
+        ),
         ("interface_up_down_delays {\nnope 5\n}", "unknown interface nope specified for up/down delay"),
         ("interface_up_down_delays {\neth0 500\n}", "number '500' outside range [0.000000, 255.000000]"),
         ("global_defs {\nvrrp_mcast_group4 1.2.3.4\n}", "vrrp_mcast_group4 [1.2.3.4] is not multicast. Skipping"),

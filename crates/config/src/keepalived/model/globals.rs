@@ -184,7 +184,7 @@ block! {
         /// How long to wait for the end of everything. 5 by default.
         child_wait_time: Option<Int<0, 2_147_483_647>> = "child_wait_time";
         /// Poll links instead of listening to the kernel.
-        linkbeat_use_polling: bool = "linkbeat_use_polling";
+        linkbeat_use_polling: bool = "linkbeat_use_polling" [no_effect POLLING];
         ..rest: GlobalsWithoutEffect;
         ..firewall: Firewall;
     }
@@ -310,6 +310,7 @@ block! {
     }
 }
 
+pub(super) const POLLING: &str = "the kernel tells of changes of links by itself";
 const NO_IPSETS: &str = "RVS does not use ipsets";
 const ONE_PROCESS: &str = "RVS runs as one process";
 const RAISED: &str = "timers of VRRP have a thread of their own, with real-time priority where the system allows it";

@@ -54,7 +54,7 @@ block! {
         /// What holds for the daemon as a whole.
         globals: globals::Globals = "global_defs";
         /// Interfaces whose links are polled, and how.
-        linkbeat_interfaces: Lines<rows::LinkbeatInterface> = "linkbeat_interfaces";
+        linkbeat_interfaces: Lines<rows::LinkbeatInterface> = "linkbeat_interfaces" [no_effect globals::POLLING];
         /// How long interfaces must be down, or up, before that counts.
         interface_up_down_delays: Lines<rows::UpDownDelay> = "interface_up_down_delays";
         /// Instances that static addresses, routes and rules matter to.
@@ -103,7 +103,7 @@ block! {
         /// Put pid files into a directory.
         use_pid_dir: bool = "use_pid_dir";
         /// Poll links instead of listening to the kernel.
-        linkbeat_use_polling: bool = "linkbeat_use_polling";
+        linkbeat_use_polling: bool = "linkbeat_use_polling" [no_effect globals::POLLING];
         /// How long to wait for the end of everything. 5 by default.
         child_wait_time: Option<rows::CountOrNone> = "child_wait_time";
     }

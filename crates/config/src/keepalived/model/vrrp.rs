@@ -195,7 +195,7 @@ block! {
         /// It is for IPv6.
         native_ipv6: bool = "native_ipv6" [deprecated "the addresses say it"];
         /// Poll the link of its interface.
-        linkbeat_use_polling: bool = "linkbeat_use_polling" [deprecated "use linkbeat_interfaces"];
+        linkbeat_use_polling: bool = "linkbeat_use_polling" [no_effect super::globals::POLLING];
         /// How much to log, from 0 to 4.
         debug: Option<Int<0, 4>> = "debug" [no_effect "the level of logging is the daemon's"];
         ..tracks: Tracks;
