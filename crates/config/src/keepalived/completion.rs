@@ -53,8 +53,9 @@ fn means(word: &str, opt: &Opt) -> bool {
         Some(name) => name.split('=').next() == Some(opt.long),
         None => opt.short.is_some_and(|letter| {
             let mut letters = word.strip_prefix('-').unwrap_or_default().chars();
-            letters.find(|one| OPTIONS.iter().any(|known| known.short == Some(*one) && (*one == letter || known.arg != Arg::No)))
-                == Some(letter)
+            letters.find(|one| {
+                OPTIONS.iter().any(|known| known.short == Some(*one) && (*one == letter || known.arg != Arg::No))
+            }) == Some(letter)
         }),
     }
 }

@@ -59,7 +59,10 @@ const DESCRIPTION: &[&str] = &[
 ];
 
 const SIGNALS: &[(&str, &str)] = &[
-    ("`SIGHUP`", "Reads the configuration again and does what differs. With errors in it everything goes on as before."),
+    (
+        "`SIGHUP`",
+        "Reads the configuration again and does what differs. With errors in it everything goes on as before.",
+    ),
     ("`SIGTERM`, `SIGINT`", "Ends: other directors are told, and what it holds is removed."),
     ("`SIGUSR1`", "Writes configuration and state to /tmp/keepalived.data."),
     ("`SIGUSR2`", "Writes counters to /tmp/keepalived.stats."),

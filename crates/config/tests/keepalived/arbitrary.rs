@@ -209,7 +209,9 @@ proptest! {
 fn samples() -> Vec<String> {
     let mut texts = vec![include_str!("good.conf").to_owned()];
     let entries = std::fs::read_dir("/usr/share/doc/keepalived/samples").into_iter().flatten().flatten();
-    texts.extend(entries.filter_map(|entry| Some(String::from_utf8_lossy(&std::fs::read(entry.path()).ok()?).into_owned())));
+    texts.extend(
+        entries.filter_map(|entry| Some(String::from_utf8_lossy(&std::fs::read(entry.path()).ok()?).into_owned())),
+    );
     texts.sort();
     texts
 }

@@ -213,7 +213,6 @@ fn virtual_address(entry: &AddressEntry) -> VirtualAddress {
     }
 }
 
-
 fn garp(block: &Instance, config: &Config) -> GarpParams {
     let globals = &config.globals;
     let least = on(globals.vrrp_min_garp);

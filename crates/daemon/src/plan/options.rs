@@ -167,7 +167,11 @@ fn firewall(config: &Config) -> FirewallOptions {
         None => config.instance_name().map_or_else(|| usual.table.clone(), |name| format!("{}_{name}", usual.table)),
     };
     let priority = globals.firewall.nftables_priority.and_then(|priority| i32::try_from(priority.get()).ok());
-    FirewallOptions { table, priority: priority.unwrap_or(usual.priority), counters: globals.firewall.nftables_counters }
+    FirewallOptions {
+        table,
+        priority: priority.unwrap_or(usual.priority),
+        counters: globals.firewall.nftables_counters,
+    }
 }
 
 fn promptness(config: &Config) -> Promptness {

@@ -1,6 +1,6 @@
 use super::*;
 use rvs_config::keepalived::{Environment, Memory, load};
-use rvs_vrrp::params::{Isolation, VmacKind, HmacMode, LegacyAuth, Protocol, Tracked, Transport};
+use rvs_vrrp::params::{HmacMode, Isolation, LegacyAuth, Protocol, Tracked, Transport, VmacKind};
 use rvs_vrrp::{Centis, Event, Seconds, State};
 use std::path::Path;
 
@@ -41,8 +41,10 @@ fn addresses_elsewhere_have_virtual_interfaces_as_the_original_names_them() {
     let plan = plan(text);
     let shown = |at: usize| {
         let params = &plan.vrrp.instances[at];
-        let links: Vec<String> =
-            params.vmacs().map(|(base, vmac)| format!("{}@{base} {:?}", vmac.name, vmac.mac().map(|mac| mac[4]))).collect();
+        let links: Vec<String> = params
+            .vmacs()
+            .map(|(base, vmac)| format!("{}@{base} {:?}", vmac.name, vmac.mac().map(|mac| mac[4])))
+            .collect();
         let places = params.addresses.iter().chain(&params.excluded).map(|vip| vip.device.as_deref().unwrap_or("-"));
         (links, places.collect::<Vec<_>>().join(" "))
     };

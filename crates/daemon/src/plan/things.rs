@@ -188,7 +188,14 @@ fn hop(hop: &NextHop, index: &dyn Fn(&str) -> Option<u32>) -> Result<Hop, String
     let encap = if hop.encap.is_empty() { None } else { Some(Encap::parse(&hop.encap)?) };
     let device = |name: &String| index(name).ok_or_else(|| format!("there is no interface {name}"));
     let index = hop.dev.as_ref().map(device).transpose()?;
-    Ok(Hop { via: hop.via, index, weight: hop.weight.map_or(1, u16::from).max(1), onlink: hop.onlink, realm: None, encap })
+    Ok(Hop {
+        via: hop.via,
+        index,
+        weight: hop.weight.map_or(1, u16::from).max(1),
+        onlink: hop.onlink,
+        realm: None,
+        encap,
+    })
 }
 
 fn kind(word: &str) -> RouteKind {

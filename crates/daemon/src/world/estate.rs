@@ -40,7 +40,12 @@ pub(super) struct Estate {
 
 impl Estate {
     pub(super) fn open() -> Result<Self, NetError> {
-        Ok(Self { holdings: Holdings::open()?, tables: Tables::system(), wanted: BTreeMap::new(), loose: BTreeSet::new() })
+        Ok(Self {
+            holdings: Holdings::open()?,
+            tables: Tables::system(),
+            wanted: BTreeMap::new(),
+            loose: BTreeSet::new(),
+        })
     }
 
     fn resolve(&self, line: &Line, catalogue: &Catalogue, monitor: &Monitor) -> Result<Thing, String> {

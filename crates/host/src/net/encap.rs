@@ -128,7 +128,8 @@ mod tests {
             ip("link set v1 up");
             let mut rtnl = Rtnl::open().unwrap();
             let index = rtnl.interface_named("v0").unwrap().unwrap().index;
-            for (to, text) in [("10.77.0.0", "ip id 7 dst 10.9.9.2 ttl 9"), ("10.78.0.0", "ip6 id 8 dst fd00::2 tc 4")] {
+            for (to, text) in [("10.77.0.0", "ip id 7 dst 10.9.9.2 ttl 9"), ("10.78.0.0", "ip6 id 8 dst fd00::2 tc 4")]
+            {
                 let mut route = Route::new(Prefix { ip: to.parse().unwrap(), length: 24 });
                 let encap = Some(parse(text).unwrap());
                 route.hops = vec![Hop { index: Some(index), encap, ..Hop::default() }];

@@ -59,7 +59,8 @@ impl Instance {
     fn drop_rule_if_changed(&self, other: &InstanceParams, add: bool, cx: &mut Cx<'_>) {
         let rule = |params: &InstanceParams| {
             let addresses = params.addresses.iter().chain(&params.excluded);
-            let places = addresses.map(|vip| (vip.address, vip.device.as_ref().unwrap_or(params.address_device()).clone()));
+            let places =
+                addresses.map(|vip| (vip.address, vip.device.as_ref().unwrap_or(params.address_device()).clone()));
             (params.accept || params.is_owner(), places.collect::<Vec<_>>())
         };
         if rule(&self.params) != rule(other) {

@@ -5,7 +5,9 @@ use crate::{LIMIT, master};
 use anyhow::{Result, ensure};
 use lab::director::tool;
 use lab::eventually;
+use lab::packet::Ipv4;
 use lab::pair::{Pair, Side, Whose, start};
+use lab::wire::Wire;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
@@ -109,4 +111,104 @@ fn flood() -> Result<u64> {
         lab::wait::pass_until(begun + due);
     }
     Ok(sent)
+}
+
+#[test]
+fn random_and_truncated_arp_and_bfd_change_nothing() -> Result<()> {
+    let Some(pair) = start()? else { return Ok(()) };
+    let config = |side: Side, priority: u8| {
+        let (own, other) = (side.number(), 3 - side.number());
+        let session =
+            format!("bfd_instance peer {{\n neighbor_ip 10.0.1.{other}\n source_ip 10.0.1.{own}\n multiplier 20\n}}\n");
+        format!("{session}{}", instance(Dialect::V3, side, priority, "track_bfd {\n peer weight -5\n }\n"))
+    };
+    let mut a = pair.keepalived(Side::A, Whose::Ours, &config(Side::A, 150))?;
+    let b = pair.keepalived(Side::B, Whose::Original, &config(Side::B, 100))?;
+    master(&pair, Side::A, VIP)?;
+    eventually(LIMIT, || a.said("Tracked BFD instance peer is UP"))?;
+    let lines = a.log().lines().count();
+    let wire = Wire::open(&pair.client(), "eth0")?;
+    let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
+    for round in 0..8000_u64 {
+        let frame = if round % 2 == 0 { arp(&mut numbers) } else { bfd(&mut numbers) };
+        wire.send_bytes(&frame)?;
+        // As fast as the receivers' queues are emptied, so that all of it arrives.
+        lab::wait::pass_until(Instant::now() + std::time::Duration::from_micros(100));
+    }
+    a.alive()?;
+    ensure!(a.count("Tracked BFD instance peer is DOWN") == 0, "{}", a.log());
+    ensure!(a.count("Entering MASTER STATE") == 1 && b.count("Entering MASTER STATE") == 0, "{}", a.log());
+    let more = a.log().lines().count() - lines;
+    ensure!(more < 100, "{more} lines");
+    pair.client().ip("neigh flush all")?;
+    master(&pair, Side::A, VIP)
+}
+
+/// Ethernet's head, from the client.
+fn head(to: [u8; 6], kind: u16) -> Vec<u8> {
+    let mut frame = to.to_vec();
+    frame.extend([2, 0, 0, 0, 1, 100]);
+    frame.extend(kind.to_be_bytes());
+    frame
+}
+
+fn random(numbers: &mut Numbers, most: u64) -> Vec<u8> {
+    (0..numbers.next() % most).map(|_| numbers.next() as u8).collect()
+}
+
+/// ARP: of random bytes, or a request that is cut short. None says whose the addresses are: anybody on a segment may.
+fn arp(numbers: &mut Numbers) -> Vec<u8> {
+    let mut frame = head([255; 6], 0x0806);
+    if numbers.next() % 2 == 0 {
+        frame.extend(random(numbers, 60));
+    } else {
+        let request = [
+            0,
+            1,
+            8,
+            0,
+            6,
+            4,
+            0,
+            1,
+            2,
+            0,
+            0,
+            0,
+            1,
+            100,
+            10,
+            0,
+            1,
+            100,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            10,
+            0,
+            1,
+            numbers.next() as u8,
+        ];
+        frame.extend(&request[..(numbers.next() % request.len() as u64) as usize]);
+    }
+    frame
+}
+
+/// BFD that seems to come from the neighbour: of random bytes, or a control packet that is cut short.
+fn bfd(numbers: &mut Numbers) -> Vec<u8> {
+    let down = [0x20, 0x40, 3, 24, 0, 0, 0, 9, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let mut data = random(numbers, 80);
+    if numbers.next() % 2 == 0 {
+        data = down[..(numbers.next() % down.len() as u64) as usize].to_vec();
+    } else if let Some(first) = data.first_mut() {
+        // Of another version, so that no chance makes a good one of it.
+        *first &= 0x1f;
+    }
+    let (from, to) = ((Ipv4Addr::new(10, 0, 1, 2), 49_152), (Ipv4Addr::new(10, 0, 1, 1), 3784));
+    let mut frame = head([2, 0, 0, 0, 1, 1], 0x0800);
+    frame.extend(Ipv4::udp(from, to, &data).ttl(255).bytes());
+    frame
 }

@@ -3,7 +3,7 @@
 
 use crate::config::{Dialect, VIP, instance};
 use crate::{LIMIT, master};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use lab::eventually;
 use lab::pair::{Pair, Side, Whose, start};
 use nix::sys::signal::Signal;
@@ -12,6 +12,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How often each failure is measured.
 const ROUNDS: usize = 10;
+
+/// How often a measurement is tried that other work on the machine may disturb.
+const TRIES: usize = 5;
+/// What chance may add to a measurement, in seconds.
+const NOISE: f64 = 0.05;
 
 /// How the director fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,11 +111,46 @@ fn a_backup_takes_over_within_half_a_second_when_adverts_come_ten_times_a_second
     if start()?.is_none() {
         return Ok(());
     }
-    let times = (0..3).map(|_| once(Whose::Ours, Failure::Crash, &tenth)).collect::<Result<Vec<f64>>>()?;
-    let took = median(times);
-    // The goal is 500 ms on an idle machine; three intervals and the skew are 0.36 s.
-    ensure!(took < Duration::from_millis(900), "{took:?}");
-    Ok(())
+    // Three intervals and the skew are 0.36 s.
+    within(Duration::from_millis(500), Failure::Crash, &tenth)
+}
+
+#[test]
+fn with_bfd_it_takes_less_than_a_tenth_of_a_second() -> Result<()> {
+    if start()?.is_none() {
+        return Ok(());
+    }
+    within(Duration::from_millis(100), Failure::Bfd, &with_bfd)
+}
+
+/// What else the machine does may delay a round, never speed it up: one round in time shows what is possible.
+fn within(limit: Duration, failure: Failure, config: &dyn Fn(Side) -> String) -> Result<()> {
+    let mut times = Vec::new();
+    for _ in 0..TRIES {
+        times.push(once(Whose::Ours, failure, config)?);
+        if times.last().is_some_and(|took| *took < limit.as_secs_f64()) {
+            return Ok(());
+        }
+    }
+    bail!("none of {times:.3?} s is within {limit:?}")
+}
+
+/// The same failure of both, in turns, until ours has been as fast as the original's best, give or take what pings and a busy
+/// machine add.
+#[test]
+fn ours_is_not_slower_than_the_original() -> Result<()> {
+    if start()?.is_none() {
+        return Ok(());
+    }
+    let (mut ours, mut theirs) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..TRIES {
+        theirs = theirs.min(once(Whose::Original, Failure::Crash, &tenth)?);
+        ours = ours.min(once(Whose::Ours, Failure::Crash, &tenth)?);
+        if ours < theirs + NOISE {
+            return Ok(());
+        }
+    }
+    bail!("ours {ours:.3} s, theirs {theirs:.3} s")
 }
 
 #[test]

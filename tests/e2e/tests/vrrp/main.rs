@@ -10,6 +10,7 @@ mod bfd;
 mod config;
 mod effects;
 mod failover;
+mod mail;
 mod peers;
 mod reload;
 mod tell;

@@ -16,8 +16,7 @@ fn setting(pair: &Pair, path: &str) -> Result<String> {
 
 /// Two more interfaces for the first director, joined with each other.
 fn more_interfaces(pair: &Pair) -> Result<()> {
-    pair.side(Side::A)
-        .ip_batch("link add dummy0 type veth peer name dummy1\nlink set dummy0 up\nlink set dummy1 up\n")
+    pair.side(Side::A).ip_batch("link add dummy0 type veth peer name dummy1\nlink set dummy0 up\nlink set dummy1 up\n")
 }
 
 fn leads(pair: &Pair, a: &Daemon, lines: &[(&str, &str)]) -> Result<()> {
@@ -51,7 +50,11 @@ fn addresses_elsewhere_have_macvlans_of_their_own() -> Result<()> {
     // What somebody removes comes back with all that was on it.
     pair.side(Side::A).ip("link del vrrp1.51")?;
     leads(&pair, &a, &[("vrrp1.51", "192.0.2.9/24")])?;
-    ensure!(setting(&pair, "ipv4/conf/dummy0/arp_ignore")? == "1" && a.count("Entering FAULT STATE") == 0, "{}", a.log());
+    ensure!(
+        setting(&pair, "ipv4/conf/dummy0/arp_ignore")? == "1" && a.count("Entering FAULT STATE") == 0,
+        "{}",
+        a.log()
+    );
     ensure!(a.stop()? == 0);
     ensure!(!shown(&pair, "link show")?.contains("vrrp"), "{}", shown(&pair, "link show")?);
     ensure!(setting(&pair, "ipv4/conf/dummy0/arp_ignore")? == "0");

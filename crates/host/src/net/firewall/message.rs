@@ -135,7 +135,10 @@ impl Step<'_> {
     fn fill(self, data: &mut Attributes) {
         match self {
             Self::Load { register, base, offset, length } => {
-                [register, base, offset, length].into_iter().zip(1..).for_each(|(value, kind)| data.number(kind, value));
+                [register, base, offset, length]
+                    .into_iter()
+                    .zip(1..)
+                    .for_each(|(value, kind)| data.number(kind, value));
             }
             Self::Meta { register, key } => {
                 data.number(1, register);

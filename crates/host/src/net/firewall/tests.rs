@@ -70,7 +70,8 @@ fn what_somebody_flushes_comes_back_with_the_next_change_and_a_next_run_removes_
 #[test]
 fn thousands_of_addresses_fit() {
     in_namespace(|| {
-        let many = (0..3000u32).map(|n| Dropped { address: IpAddr::V6((1u128 << 120 | u128::from(n)).into()), device: "lo".into() });
+        let many = (0..3000u32)
+            .map(|n| Dropped { address: IpAddr::V6((1u128 << 120 | u128::from(n)).into()), device: "lo".into() });
         let mut firewall = Firewall::new(FirewallOptions::default());
         firewall.hold(&"A".into(), many).unwrap();
         assert_eq!(listed().matches("100::").count(), 3000);
@@ -79,7 +80,8 @@ fn thousands_of_addresses_fit() {
 
 #[test]
 fn answers_of_any_bytes_end() {
-    for bytes in [&[][..], &[0; 20], &[255; 64], &[20, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]] {
+    for bytes in [&[][..], &[0; 20], &[255; 64], &[20, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]]
+    {
         assert!(answers(bytes).len() <= 1);
     }
 }
