@@ -7,7 +7,9 @@ use rvs_config::keepalived::Config;
 use rvs_config::keepalived::field::Words as _;
 use rvs_config::keepalived::model::vrrp::Instance as Block;
 use rvs_host::net::Interface;
-use rvs_vrrp::params::{InstanceParams, LegacyAuth, Protocol, Tracked, Transport, Vmac};
+use rvs_config::keepalived::model::vrrp::Notifies;
+use rvs_config::keepalived::value::Command;
+use rvs_vrrp::params::{InstanceParams, LegacyAuth, OldUnicast, Peer, Protocol, Tracked, Transport, Vmac};
 use rvs_vrrp::{Group, Instance};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use std::time::Duration;
 /// The whole file.
 pub fn data(snapshot: &Snapshot, config: &Config) -> String {
     let mut text = format!("------< Global definitions >------\n{}", globals(config));
+    text += &statics(config);
     text += "------< VRRP Topology >------\n";
     let standard = Block::default();
     for instance in snapshot.router.instances() {
@@ -24,12 +27,13 @@ pub fn data(snapshot: &Snapshot, config: &Config) -> String {
     text += &sockpool(snapshot);
     if !snapshot.router.groups().is_empty() {
         text += "------< VRRP Sync groups >------\n";
-        snapshot.router.groups().iter().for_each(|group| text += &sync_group(snapshot, group));
+        snapshot.router.groups().iter().for_each(|group| text += &sync_group(snapshot, config, group));
     }
     if !config.scripts.is_empty() {
         text += "------< VRRP Scripts >------\n";
         config.scripts.iter().for_each(|script| text += &self::script(script));
     }
+    text += &tracked(snapshot, config);
     text += "------< Interfaces >------\n";
     for (interface, addresses) in &snapshot.interfaces {
         text += &self::interface(snapshot, interface, addresses);
@@ -53,6 +57,8 @@ fn topology(snapshot: &Snapshot, config: &Config, instance: &Instance, block: &B
         format!("   VRRP Version = {}", if matches!(params.protocol, Protocol::V3 { .. }) { 3 } else { 2 }),
     ];
     lines.extend((params.ipv6).then(|| "   Native IPv6".to_owned()));
+    let group = config.sync_groups.iter().find(|group| group.group.iter().any(|name| name.0 == **instance.name()));
+    lines.extend(group.map(|group| format!("   Sync group = {}", group.name)));
     lines.extend(state(snapshot, instance));
     lines.extend(transport(instance, params));
     lines.extend(garp(params));
@@ -63,7 +69,7 @@ fn topology(snapshot: &Snapshot, config: &Config, instance: &Instance, block: &B
         format!("   Total priority = {}", instance.priority()),
         format!("   Advert interval = {}", interval(params.interval())),
     ]);
-    if matches!(params.protocol, Protocol::V3 { .. }) {
+    if matches!(params.protocol, Protocol::V3 { .. }) && instance.state() != rvs_vrrp::State::Master {
         lines.push(format!("   Master advert interval = {}", interval(instance.master_interval())));
     }
     lines.extend([
@@ -75,17 +81,22 @@ fn topology(snapshot: &Snapshot, config: &Config, instance: &Instance, block: &B
     }
     lines.push(format!("   Promote_secondaries = {}", switch(params.promote_secondaries)));
     lines.extend(authentication(params, block));
-    lines.extend(tracks(params));
     lines.extend(lists(instance, block));
+    lines.extend(peers(params));
+    lines.extend(tracks(params));
     lines.extend(notifies(config, block));
     lines.join("\n") + "\n"
 }
 
 fn state(snapshot: &Snapshot, instance: &Instance) -> Vec<String> {
+    let flags = match instance.params().is_unicast() {
+        true => "   Flags:\n     Using unicast",
+        false => "   Flags: none",
+    };
     let timer = instance.timer().map(|at| format!("   Read timeout = {}", moment_text(snapshot, at)));
     let mut lines = vec![
         format!("   State = {}", instance.state().word()),
-        "   Flags: none".to_owned(),
+        flags.to_owned(),
         format!("   Wantstate = {}", instance.want().word()),
         format!("   Number of config faults = {}", u8::from(instance.params().config_fault)),
         format!("   Number of interface and track script faults = {}", instance.tracked_faults()),
@@ -104,18 +115,90 @@ fn transport(instance: &Instance, params: &InstanceParams) -> Vec<String> {
         lines.push(format!("   VMAC = {}, on interface {}", mac.join(":"), params.interface));
     }
     if let Some(source) = instance.source() {
-        lines.push(format!("   Using src_ip = {source}"));
+        let whence = if params.source.is_some() { " (from configuration)" } else { "" };
+        lines.push(format!("   Using src_ip = {source}{whence}"));
     }
-    match &params.transport {
-        Transport::Multicast { group } => lines.push(format!("   Multicast address {group}")),
-        Transport::Unicast { peers, hop_limit, check_source, .. } => {
-            lines.push(format!("   Unicast TTL = {hop_limit}"));
-            lines.push(format!("   Check unicast src : {}", if *check_source { "yes" } else { "no" }));
-            lines.push(format!("   Unicast Peer ({}):", peers.len()));
-            lines.extend(peers.iter().map(|peer| format!("     {}", peer.address)));
-        }
+    if let Transport::Multicast { group } = &params.transport {
+        lines.push(format!("   Multicast address {group}"));
     }
     lines
+}
+
+fn peers(params: &InstanceParams) -> Vec<String> {
+    let Transport::Unicast { peers, hop_limit, check_source, .. } = &params.transport else { return Vec::new() };
+    let mut lines = vec![
+        format!("   Unicast TTL = {hop_limit}"),
+        format!("   Check unicast src : {}", if *check_source { "yes" } else { "no" }),
+        "   Unicast Peer :".to_owned(),
+    ];
+    let peer = |peer: &Peer| format!("     {} min_ttl {} max_ttl {}", peer.address, peer.min_ttl, peer.max_ttl);
+    lines.extend(peers.iter().map(peer));
+    if let Protocol::V3 { old_unicast, .. } = &params.protocol {
+        let word = if *old_unicast == OldUnicast::Always { "yes" } else { "no" };
+        lines.push(format!("   Unicast checksum compatibility = {word}"));
+    }
+    lines
+}
+
+/// What is there as long as the daemon runs.
+fn statics(config: &Config) -> String {
+    let mut text = String::new();
+    let standard = config.globals.default_interface.as_ref().map_or("eth0", |name| name.0.as_str());
+    let addresses = config.static_addresses.iter().map(|entry| address_text(entry, standard, true)).collect();
+    let routes = config.static_routes.iter().map(|route| route.words().join(" ")).collect();
+    let rules = config.static_rules.iter().map(|rule| rule.words().join(" ")).collect();
+    for (title, lines) in [("Addresses", addresses), ("Routes", routes), ("Rules", rules)] {
+        let lines: Vec<String> = lines;
+        if !lines.is_empty() {
+            text += &format!("------< Static {title} >------\n");
+            lines.iter().for_each(|line| text += &format!("     {line}\n"));
+        }
+    }
+    text
+}
+
+/// Files, processes and BFD sessions that are tracked, each with who tracks it.
+fn tracked(snapshot: &Snapshot, config: &Config) -> String {
+    let mut text = String::new();
+    let mut section = |title: &str, one: &str, things: Vec<(String, Tracked, Vec<String>)>| {
+        if !things.is_empty() {
+            text += &format!("------< VRRP Track {title} >------\n");
+        }
+        for (name, what, lines) in things {
+            text += &format!(" VRRP Track {one} = {name}\n");
+            lines.iter().for_each(|line| text += &format!("   {line}\n"));
+            text += "   Tracking VRRP instances :\n";
+            for instance in snapshot.router.instances() {
+                for track in instance.params().track.iter().filter(|track| track.what == what) {
+                    text += &format!("     {}, weight {}\n", instance.name(), track.weight);
+                }
+            }
+        }
+    };
+    let file = |block: &rvs_config::keepalived::model::track::TrackFile| {
+        let path = block.file.as_ref().map_or("", |path| path.0.as_str());
+        let weight = block.weight.map_or(1, |weight| weight.value);
+        let lines = vec![format!("File = {path}"), format!("Weight = {weight}")];
+        (block.name.0.clone(), Tracked::File(block.name.0.as_str().into()), lines)
+    };
+    section("Files", "File", config.track_files.iter().map(file).collect());
+    let process = |block: &rvs_config::keepalived::model::track::TrackProcess| {
+        let words = block.process.as_ref().map_or(String::new(), |process| process.0.join(" "));
+        let weight = block.weight.map_or(1, |weight| weight.value);
+        let quorum = block.quorum.map_or(1, |quorum| quorum.get());
+        let lines = vec![format!("Process = {words}"), format!("Weight = {weight}"), format!("Quorum = {quorum}")];
+        (block.name.0.clone(), Tracked::Process(block.name.0.as_str().into()), lines)
+    };
+    section("Processes", "Process", config.track_processes.iter().map(process).collect());
+    let bfd = |block: &rvs_config::keepalived::model::bfd::Bfd| {
+        let session = snapshot.bfd.iter().find(|session| *session.params().name == *block.name.0);
+        let up = session.is_some_and(|session| session.state() == rvs_bfd::State::Up);
+        let weight = block.weight.map_or(0, |weight| weight.value);
+        let lines = vec![format!("Weight = {weight}"), format!("Bfd is {}", if up { "up" } else { "down" })];
+        (block.name.0.clone(), Tracked::Bfd(block.name.0.as_str().into()), lines)
+    };
+    section("BFDs", "BFD", config.bfds.iter().map(bfd).collect());
+    text
 }
 
 fn garp(params: &InstanceParams) -> Vec<String> {
@@ -167,7 +250,7 @@ fn tracks(params: &InstanceParams) -> Vec<String> {
             })
             .collect();
         if !found.is_empty() {
-            lines.push(format!("   Tracked {title} ({}):", found.len()));
+            lines.push(format!("   Tracked {title} :"));
             lines.extend(found);
         }
     }
@@ -184,38 +267,44 @@ fn lists(instance: &Instance, block: &Block) -> Vec<String> {
         }
     }
     if !block.routes.is_empty() {
-        lines.push(format!("   Virtual Routes ({}):", block.routes.len()));
+        lines.push("   Virtual Routes :".to_owned());
         lines.extend(block.routes.iter().map(|route| format!("     {}", route.words().join(" "))));
     }
     if !block.rules.is_empty() {
-        lines.push(format!("   Virtual Rules ({}):", block.rules.len()));
+        lines.push("   Virtual Rules :".to_owned());
         lines.extend(block.rules.iter().map(|rule| format!("     {}", rule.words().join(" "))));
     }
     lines
 }
 
+/// The scripts that both instances and groups have.
+fn scripts(notifies: &Notifies) -> Vec<String> {
+    let named = [
+        ("Backup", &notifies.backup),
+        ("Master", &notifies.master),
+        ("Fault", &notifies.fault),
+        ("Stop", &notifies.stop),
+        ("Generic", &notifies.any),
+    ];
+    let line = |(title, command): (&str, &Option<Command>)| {
+        command.as_ref().map(|command| format!("   {title} state transition script = '{}'", command.line))
+    };
+    named.into_iter().filter_map(line).collect()
+}
+
 fn notifies(config: &Config, block: &Block) -> Vec<String> {
     let notifies = &block.notifies;
-    let named = [
-        ("Backup state transition script", &notifies.backup),
-        ("Master state transition script", &notifies.master),
-        ("Fault state transition script", &notifies.fault),
-        ("Stop state transition script", &notifies.stop),
-        ("Generic state transition script", &notifies.any),
-        ("Master rx lower pri script", &block.notify_master_rx_lower_pri),
-    ];
-    let script = |(title, command): (&str, &Option<rvs_config::keepalived::value::Command>)| {
-        command.as_ref().map(|command| format!("   {title} = {}", command.line))
-    };
-    let mut lines: Vec<String> = named.into_iter().filter_map(script).collect();
     let globals = &config.globals;
     let mail = notifies.smtp_alert.or(globals.smtp_alert_vrrp).or(globals.smtp_alert).is_some_and(|switch| switch.0);
     let changes = notifies.priority_changes.or(globals.vrrp_notify_priority_changes).is_some_and(|switch| switch.0);
-    lines.extend([
+    let mut lines = vec![
         format!("   Using smtp notification = {}", if mail { "yes" } else { "no" }),
         format!("   Notify deleted = {}", if notifies.deleted.is_some() { "Deleted" } else { "Fault" }),
-        format!("   Notify priority changes = {changes}"),
-    ]);
+    ];
+    lines.extend(scripts(notifies));
+    let lower = block.notify_master_rx_lower_pri.as_ref();
+    lines.extend(lower.map(|command| format!("   Master rx lower pri script = '{}'", command.line)));
+    lines.push(format!("   Notify priority changes = {changes}"));
     lines
 }
 
@@ -246,12 +335,22 @@ fn sockpool(snapshot: &Snapshot) -> String {
     text
 }
 
-fn sync_group(snapshot: &Snapshot, group: &Group) -> String {
-    let members = group.members().iter().filter_map(|at| snapshot.router.instances().get(*at));
+fn sync_group(snapshot: &Snapshot, config: &Config, group: &Group) -> String {
+    let members = || group.members().iter().filter_map(|at| snapshot.router.instances().get(*at));
     let mut text = format!(" VRRP Sync Group = {}, {}\n", group.name(), group.state().word());
-    text += &format!("   VRRP member instances = {}\n", group.members().len());
-    for member in members {
+    let count = |state| members().filter(|member| member.state() == state).count();
+    let (fault, init) = (count(rvs_vrrp::State::Fault), count(rvs_vrrp::State::Init));
+    text += &format!("   Num member fault {fault}, num member init {init}\n   VRRP member instances :\n");
+    for member in members() {
         text += &format!("     {}\n", member.name());
+    }
+    let Some(block) = config.sync_groups.iter().find(|block| block.name.0 == **group.name()) else { return text };
+    let globals = &config.globals;
+    let mail = block.notifies.smtp_alert.or(globals.smtp_alert_vrrp).or(globals.smtp_alert);
+    let mail = if mail.is_some_and(|switch| switch.0) { "yes" } else { "no" };
+    text += &format!("   Using smtp notification = {mail}\n");
+    for line in scripts(&block.notifies) {
+        text += &format!("{line}\n");
     }
     text
 }
@@ -290,7 +389,8 @@ fn interface(snapshot: &Snapshot, interface: &Interface, addresses: &[IpAddr]) -
     state.extend(interface.loopback.then(|| "no broadcast, loopback".to_owned()));
     state.extend((!interface.multicast).then(|| "no multicast".to_owned()));
     let kind = if interface.loopback { "LOOPBACK" } else { "ETHERNET" };
-    text += &format!("   State = {}\n   MTU = {}\n   HW Type = {kind}\n", state.join(", "), interface.mtu);
+    text += &format!("   State = {}\n   Seen up = {}\n", state.join(", "), u8::from(interface.up));
+    text += &format!("   MTU = {}\n   HW Type = {kind}\n", interface.mtu);
     text += "   NIC netlink status update\n";
     let instances: Vec<&Instance> =
         snapshot.router.instances().iter().filter(|instance| *instance.params().interface == *interface.name).collect();

@@ -5,7 +5,7 @@ use crate::{LIMIT, master};
 use anyhow::{Result, ensure};
 use lab::director::tool;
 use lab::eventually;
-use lab::packet::Ipv4;
+use lab::packet::{Frame, Ipv4};
 use lab::pair::{Pair, Side, Whose, start};
 use lab::wire::Wire;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -144,13 +144,8 @@ fn random_and_truncated_arp_and_bfd_change_nothing() -> Result<()> {
     master(&pair, Side::A, VIP)
 }
 
-/// Ethernet's head, from the client.
-fn head(to: [u8; 6], kind: u16) -> Vec<u8> {
-    let mut frame = to.to_vec();
-    frame.extend([2, 0, 0, 0, 1, 100]);
-    frame.extend(kind.to_be_bytes());
-    frame
-}
+/// The client's MAC address.
+const CLIENT: [u8; 6] = [2, 0, 0, 0, 1, 100];
 
 fn random(numbers: &mut Numbers, most: u64) -> Vec<u8> {
     (0..numbers.next() % most).map(|_| numbers.next() as u8).collect()
@@ -158,7 +153,7 @@ fn random(numbers: &mut Numbers, most: u64) -> Vec<u8> {
 
 /// ARP: of random bytes, or a request that is cut short. None says whose the addresses are: anybody on a segment may.
 fn arp(numbers: &mut Numbers) -> Vec<u8> {
-    let mut frame = head([255; 6], 0x0806);
+    let mut frame = [&[255; 6], &CLIENT, &[0x08, 0x06][..]].concat();
     if numbers.next() % 2 == 0 {
         frame.extend(random(numbers, 60));
     } else {
@@ -208,7 +203,6 @@ fn bfd(numbers: &mut Numbers) -> Vec<u8> {
         *first &= 0x1f;
     }
     let (from, to) = ((Ipv4Addr::new(10, 0, 1, 2), 49_152), (Ipv4Addr::new(10, 0, 1, 1), 3784));
-    let mut frame = head([2, 0, 0, 0, 1, 1], 0x0800);
-    frame.extend(Ipv4::udp(from, to, &data).ttl(255).bytes());
-    frame
+    let ip = Ipv4::udp(from, to, &data).ttl(255);
+    Frame { src: CLIENT, dst: [2, 0, 0, 0, 1, 1], ip }.bytes()
 }
