@@ -184,3 +184,31 @@ fn the_table_for_people_says_what_is_apart() {
     assert_eq!(words[..8], ["[10.0.2.12]:tcp:80", "down", "maint", "(disk)", "1", "-", "3", "1"]);
     assert!(text.starts_with("[10.0.1.10]:tcp:80: quorum up (3 of 1)\n"), "{text}");
 }
+
+#[test]
+fn the_state_tells_of_groups_peers_statics_and_what_is_tracked() {
+    let text = "static_routes {\n 198.51.100.0/24 dev eth0\n}\ntrack_file f {\n file /n\n weight 2\n}\nvrrp_sync_group G {\n group \
+                {\n A\n }\n notify /bin/true\n}\nvrrp_instance A {\n interface eth0\n virtual_router_id 8\n version 3\n \
+                unicast_src_ip 10.9.9.1\n unicast_peer {\n 10.9.9.2 min_ttl 254\n }\n track_file {\n f\n }\n virtual_ipaddress \
+                {\n 10.9.9.20/24\n }\n virtual_routes {\n 203.0.113.0/24 dev eth0\n }\n}\n";
+    let files = Memory::new([("/k.conf", text)]);
+    let config = load(Path::new("/k.conf"), &files, &Environment::default()).config;
+    let mut snapshot = master().0;
+    snapshot.router = Router::new(Plan::of(&config, &Facts::default()).vrrp);
+    let text = data(&snapshot, &config);
+    for part in [
+        "------< Static Routes >------\n     198.51.100.0/24 dev eth0\n",
+        "   VRRP Version = 3\n   Sync group = G\n",
+        "   Flags:\n     Using unicast\n",
+        "   Unicast Peer :\n     10.9.9.2 min_ttl 254 max_ttl 255\n   Unicast checksum compatibility = no\n",
+        "   Virtual Routes :\n     203.0.113.0/24 dev eth0\n",
+        "   Tracked files :\n     f weight 2\n",
+        " VRRP Sync Group = G, ",
+        "   Num member fault 0, num member init 1\n   VRRP member instances :\n     A\n",
+        "   Generic state transition script = '/bin/true'\n",
+        "------< VRRP Track Files >------\n VRRP Track File = f\n   File = /n\n   Weight = 2\n   Tracking VRRP instances :\n     \
+         A, weight 2\n",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
