@@ -1,14 +1,14 @@
 //! `/tmp/keepalived.data`: the configuration as it is in force and how everything stands, in the original's words.
 
 use super::globals::globals;
-use super::{address_text, block, moment_text};
+use super::{address_text, block, in_quotes, moment_text};
 use crate::world::Snapshot;
 use rvs_config::keepalived::Config;
 use rvs_config::keepalived::field::Words as _;
 use rvs_config::keepalived::model::vrrp::Instance as Block;
-use rvs_host::net::Interface;
 use rvs_config::keepalived::model::vrrp::Notifies;
 use rvs_config::keepalived::value::Command;
+use rvs_host::net::Interface;
 use rvs_vrrp::params::{InstanceParams, LegacyAuth, OldUnicast, Peer, Protocol, Tracked, Transport, Vmac};
 use rvs_vrrp::{Group, Instance};
 use std::net::IpAddr;
@@ -287,7 +287,7 @@ fn scripts(notifies: &Notifies) -> Vec<String> {
         ("Generic", &notifies.any),
     ];
     let line = |(title, command): (&str, &Option<Command>)| {
-        command.as_ref().map(|command| format!("   {title} state transition script = '{}'", command.line))
+        command.as_ref().map(|command| format!("   {title} state transition script = {}", in_quotes(&command.line)))
     };
     named.into_iter().filter_map(line).collect()
 }
@@ -303,7 +303,7 @@ fn notifies(config: &Config, block: &Block) -> Vec<String> {
     ];
     lines.extend(scripts(notifies));
     let lower = block.notify_master_rx_lower_pri.as_ref();
-    lines.extend(lower.map(|command| format!("   Master rx lower pri script = '{}'", command.line)));
+    lines.extend(lower.map(|command| format!("   Master rx lower pri script = {}", in_quotes(&command.line))));
     lines.push(format!("   Notify priority changes = {changes}"));
     lines
 }

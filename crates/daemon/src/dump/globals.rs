@@ -51,11 +51,18 @@ fn mails(lines: &mut Vec<String>, globals: &Globals) {
         lines.push(format!("Smtp server = {}", server.host));
         lines.push(format!("Smtp server port = {}", server.port.unwrap_or(25)));
     }
+    if let Some(name) = &globals.smtp_helo_name {
+        lines.push(format!("Smtp HELO name = {name}"));
+    }
+    if globals.smtp_server.is_some() {
+        let patience = globals.smtp_connect_timeout.map_or(30, |time| time.duration().as_secs());
+        lines.push(format!("Smtp server connection timeout = {patience}"));
+    }
     if let Some(from) = &globals.notification_email_from {
         lines.push(format!("Email notification from = {from}"));
     }
     if !globals.notification_email.is_empty() {
-        lines.push("Email notification".into());
+        lines.push("Email notification to:".into());
         lines.extend(globals.notification_email.iter().map(|to| format!("  {}", to.0)));
     }
     lines.push(format!("Default smtp_alert = {}", unset(globals.smtp_alert)));

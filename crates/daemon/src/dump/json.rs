@@ -1,6 +1,6 @@
 //! `/tmp/keepalived.json`, with the original's members in its order. It escapes slashes, and so does this.
 
-use super::{address_text, block, moment};
+use super::{address_text, block, in_quotes, moment};
 use crate::world::Snapshot;
 use rvs_config::keepalived::Config;
 use rvs_config::keepalived::field::Words as _;
@@ -126,7 +126,7 @@ fn data(snapshot: &Snapshot, config: &Config, instance: &Instance, block: &Block
         Protocol::V2 { auth: LegacyAuth::Password(_), .. } => object.put("auth_type", 1),
         Protocol::V2 { auth: LegacyAuth::Header(_), .. } => object.put("auth_type", 2),
         Protocol::V2 { auth: LegacyAuth::None, .. } => object.put("auth_type", 0),
-        Protocol::V3 { .. } => {}
+        Protocol::V3 { .. } => object.put("auth_type", 0),
     }
     if let Some(password) = &block.authentication.auth_pass {
         object.text("auth_data", password);
@@ -148,7 +148,7 @@ fn notifies(object: &mut Object, config: &Config, block: &Block) {
     ];
     for (name, command) in scripts {
         if let Some(command) = command {
-            object.text(name, &command.line);
+            object.text(name, &in_quotes(&command.line));
         }
     }
     let mail = notifies.smtp_alert.or(config.globals.smtp_alert_vrrp).or(config.globals.smtp_alert);

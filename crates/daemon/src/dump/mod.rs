@@ -66,5 +66,11 @@ fn address_text(entry: &AddressEntry, device: &str, set: bool) -> String {
     if set { text + " set" } else { text }
 }
 
+/// The words of a command, each in quotes, as the original writes them.
+fn in_quotes(line: &str) -> String {
+    let words = rvs_host::script::split(line).unwrap_or_else(|_| vec![line.to_owned()]);
+    words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests;

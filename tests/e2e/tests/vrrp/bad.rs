@@ -154,7 +154,7 @@ fn random(numbers: &mut Numbers, most: u64) -> Vec<u8> {
 /// ARP: of random bytes, or a request that is cut short. None says whose the addresses are: anybody on a segment may.
 fn arp(numbers: &mut Numbers) -> Vec<u8> {
     let mut frame = [&[255; 6], &CLIENT, &[0x08, 0x06][..]].concat();
-    if numbers.next() % 2 == 0 {
+    if numbers.next().is_multiple_of(2) {
         frame.extend(random(numbers, 60));
     } else {
         let request = [
@@ -196,7 +196,7 @@ fn arp(numbers: &mut Numbers) -> Vec<u8> {
 fn bfd(numbers: &mut Numbers) -> Vec<u8> {
     let down = [0x20, 0x40, 3, 24, 0, 0, 0, 9, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     let mut data = random(numbers, 80);
-    if numbers.next() % 2 == 0 {
+    if numbers.next().is_multiple_of(2) {
         data = down[..(numbers.next() % down.len() as u64) as usize].to_vec();
     } else if let Some(first) = data.first_mut() {
         // Of another version, so that no chance makes a good one of it.
