@@ -49,12 +49,11 @@ fn distinct() -> Vec<(String, &'static BlockInfo)> {
 /// keepalived.conf(5) in the language of `man`.
 pub fn man_page() -> String {
     let mut page = String::from(
-        ".TH KEEPALIVED.CONF 5 \"\" \"RVS\" \"File Formats\"\n.SH NAME\nkeepalived.conf \\- configuration of virtual routers and \
+        ".TH KEEPALIVED.CONF 5 \"2026-11-21\" \"RVS\" \"File Formats\"\n.SH NAME\nkeepalived.conf \\- configuration of virtual routers and \
          virtual servers\n.SH DESCRIPTION\n",
     );
-    for text in LANGUAGE {
-        page += &format!("{}\n.PP\n", escaped(text));
-    }
+    let paragraphs: Vec<String> = LANGUAGE.iter().map(|text| format!("{}\n", escaped(text))).collect();
+    page += &paragraphs.join(".PP\n");
     for (path, block) in distinct() {
         let title = if path.is_empty() { "TOP LEVEL".to_owned() } else { path.to_uppercase() };
         page += &format!(".SH {}\n{}\n", escaped(&title), escaped(&paragraph(block.about)));
