@@ -12,8 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 /// Names that the one binary is called by, itself first.
-pub(crate) const TOOLS: [&str; 6] =
-    ["rvs", "ipvsadm", "ipvsadm-save", "ipvsadm-restore", "genhash", "keepalived"];
+pub(crate) const TOOLS: [&str; 6] = ["rvs", "ipvsadm", "ipvsadm-save", "ipvsadm-restore", "genhash", "keepalived"];
 /// Units, below packaging/systemd.
 const UNITS: [&str; 4] = ["ipvsadm.service", "keepalived.service", "rvs-metrics.service", "rvs-metrics.timer"];
 /// Documents, below the project's root.

@@ -358,9 +358,7 @@ fn named_of_rule(rule: &mut Rule, name: &str, value: &str) -> Result<(), String>
 /// Says what of the configuration is not done yet.
 pub(super) fn remark(config: &Config, remarks: &mut Vec<String>) {
     let globals = &config.globals;
-    for (keyword, given) in [
-        ("lvs_sync_daemon", globals.lvs_sync_daemon.is_some()),
-    ] {
+    for (keyword, given) in [("lvs_sync_daemon", globals.lvs_sync_daemon.is_some())] {
         if given {
             remarks.push(format!("{keyword} is read but not acted on: that part is not there yet"));
         }
