@@ -10,7 +10,9 @@ use crate::conn::{Column, Direction, embryo, life, proto, table};
 use crate::decide::{answer, forwarded};
 use crate::flow::{Flow, piece};
 use crate::ftp::{self, expect};
+use crate::here;
 use crate::plan::Plan;
+use crate::probe;
 use crate::service::{self, Found};
 use crate::sip;
 use crate::tables::{Count, Tables};
@@ -61,6 +63,9 @@ pub struct Choice {
 #[inline(always)]
 pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     let Some(control) = tables.control() else { return Reason::NoConfig };
+    if probe::answered(tables, control, flow, plan) {
+        return if tables.can_answer() { Reason::ProbeIn } else { Reason::Deferred };
+    }
     if flow.is_icmp() && (control.settings().schedule_icmp == 0 || !tables.can_answer()) {
         return Reason::IcmpUnrelated;
     }
@@ -206,6 +211,8 @@ fn one_packet<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, entry: &Lis
     plan.tun_flags = entry.tun_flags as u8;
     plan.tun_port = entry.tun_port;
     plan.tun_source = tunnel::source_port(&flow.key);
+    let same_place = plan.addr == flow.key.dst && plan.port == flow.key.dport;
+    plan.here = here::is_translated(entry, flow.key.proto, same_place) as u8;
     if !tables.can_send(plan, flow.len) {
         // As if it had not been here: the TC hook schedules it anew.
         return Reason::Deferred;
@@ -411,6 +418,10 @@ pub fn create<T: Tables>(
         tables.add(&template.controlled, 1);
     }
     if masq && !enter_reverse(tables, id, conn) {
+        return Err(Reason::TableFull);
+    }
+    let same_place = dest.addr == flow.key.dst && dport == flow.key.dport;
+    if here::is_translated(entry, flow.key.proto, same_place) && !here::enter(tables, id, conn) {
         return Err(Reason::TableFull);
     }
     Ok(())

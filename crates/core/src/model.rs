@@ -1,10 +1,12 @@
 //! Tables in memory, and a director made of them: the same decisions without a kernel. For tests, simulation and the
 //! comparison with the eBPF programs.
 
+mod sent;
+
 use crate::abi::{
     BLOCK_ENTRIES, Block, Bucket, CacheKey, Conn, ConnId, Control, Counters, Dest, DestId, DestState, Fate, FlowKey,
-    Forward, ListEntry, Locality, MarkRule, NO_PLACE, Remembered, Replicas, SHARDS, SchedState, Service, ServiceId,
-    ServiceKey, ServiceSlot, Talk, Timeouts,
+    Forward, ListEntry, Locality, MarkRule, NO_PLACE, Probe, ProbeFlow, Remembered, Replicas, SHARDS, SchedState,
+    Service, ServiceId, ServiceKey, ServiceSlot, Talk, Timeouts,
 };
 use crate::answer::{self, Answer};
 use crate::begin::Stages;
@@ -16,7 +18,7 @@ use crate::service::Found;
 use crate::tables::{Count, Tables, sched_state};
 use crate::tunnel::Inner;
 use crate::verdict::{Outcome, Reason};
-use crate::{begin, decide, fragment, ftp, mark, path_mtu, reset, rewrite, sip};
+use crate::{begin, decide, fragment, ftp, here, mark, path_mtu, reset, rewrite, sip};
 use core::cell::{Cell, RefCell};
 use core::net::{Ipv4Addr, Ipv6Addr};
 use rvs_wire::eth::{self, Eth};
@@ -58,6 +60,9 @@ pub struct Model {
     pub talks: RefCell<BTreeMap<ConnId, Talk>>,
     /// What persistence engines made templates for, by template.
     pub engine_data: RefCell<BTreeMap<ConnId, Vec<u8>>>,
+    /// Health checks by the virtual service, by mark.
+    pub probes: RefCell<BTreeMap<u32, Probe>>,
+    probe_flows: RefCell<Vec<(FlowKey, ProbeFlow)>>,
     /// What an engine found in the packet at hand.
     found: RefCell<Vec<u8>>,
     called: Cell<u64>,
@@ -141,6 +146,8 @@ impl Model {
             own: [Ipv4Addr::new(10, 0, 2, 1).into(), Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 1).into()],
             talks: RefCell::default(),
             engine_data: RefCell::default(),
+            probes: RefCell::default(),
+            probe_flows: RefCell::default(),
             found: RefCell::default(),
             called: Cell::new(0),
             fates: RefCell::default(),
@@ -202,6 +209,8 @@ impl Model {
                 u_threshold: server.u_threshold,
                 l_threshold: server.l_threshold,
                 last_weight: server.last_weight,
+                // A server on this host is one that was configured for masquerading.
+                configured: if server.forward == Forward::Local { 0 } else { server.forward as u16 },
                 ..ListEntry::default()
             });
         }
@@ -315,6 +324,11 @@ impl Model {
                 }
             }
             Outcome::Answered => (reason, self.answer(frame, &flow, reason, 0, &plan)),
+            Outcome::Passed if reason == Reason::ProbeIn => (reason, self.translated(frame, &flow, &plan)),
+            Outcome::Passed if reason == Reason::LocalNode && here::is_readdressed(&flow, &plan) => {
+                let plan = Plan { forward: Forward::Masq as u8, ..plan };
+                (reason, self.translated(frame, &flow, &plan))
+            }
             Outcome::Passed | Outcome::Dropped => (reason, None),
             Outcome::Held => {
                 self.held.borrow_mut().push(frame.to_vec());
@@ -584,6 +598,10 @@ impl Tables for Model {
             let key = &self.services.get(dest.service as usize)?.key;
             begin::is_masqueraded_source(dest, entry, key, from).then_some(id)
         })
+    }
+
+    fn probe_flow(&self, key: &FlowKey) -> Option<ProbeFlow> {
+        self.probe_flows.borrow().iter().rev().find(|(k, _)| k == key).map(|(_, of)| *of)
     }
 
     fn fate(&self, key: &FlowKey) -> Option<Fate> {

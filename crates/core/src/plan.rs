@@ -37,6 +37,10 @@ pub struct Plan {
     pub tun_port: Be16,
     /// Tunnels: UDP port of ours, which spreads flows over paths.
     pub tun_source: Be16,
+    /// 1: the real server is this host under another address or port, and what it sends is translated back ([`crate::here`]).
+    pub here: u8,
+    /// Zero.
+    pub pad: [u8; 3],
 }
 
 impl Default for Plan {
@@ -55,6 +59,8 @@ impl Default for Plan {
             tun_flags: 0,
             tun_port: Be16::ZERO,
             tun_source: Be16::ZERO,
+            here: 0,
+            pad: [0; 3],
         }
     }
 }
@@ -77,6 +83,7 @@ impl Plan {
                 self.tun_type = conn.tun_type.get();
                 self.tun_flags = conn.tun_flags.get();
                 self.tun_port = conn.tun_port.get();
+                self.here = (self.is_local() && conn.rev_hash.get() != 0) as u8;
                 if self.tun_type == tunnel::Kind::Gue as u8 {
                     self.tun_source = tunnel::source_port_of(conn);
                 }
@@ -87,6 +94,7 @@ impl Plan {
                 self.port = conn.vport.get();
                 self.forward = Forward::Masq as u8;
                 self.outward = 1;
+                self.here = 0;
                 self.family = conn.family.get();
             }
         }

@@ -4,8 +4,8 @@
 //! written whole; what needs more goes through [`Tables::lock`] (one bucket at a time) and [`Tables::add`].
 
 use crate::abi::{
-    BLOCK_ENTRIES, Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, SchedState,
-    Service, ServiceId, ServiceKey, ServiceSlot,
+    BLOCK_ENTRIES, Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, ProbeFlow,
+    SchedState, Service, ServiceId, ServiceKey, ServiceSlot,
 };
 use crate::conn::{embryo, table};
 use crate::plan::Plan;
@@ -136,6 +136,9 @@ pub trait Tables {
 
     /// What became of the first fragment of a packet, by [`crate::fragment::key`].
     fn fate(&self, key: &FlowKey) -> Option<Fate>;
+
+    /// Whom a health check went to whose answer has this key: see [`crate::probe`].
+    fn probe_flow(&self, key: &FlowKey) -> Option<ProbeFlow>;
 
     /// What a persistence engine knows the packet at hand by, once it has looked; [`crate::sip::NONE`] when it found nothing.
     fn call(&self) -> u64;

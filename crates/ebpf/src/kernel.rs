@@ -2,7 +2,7 @@
 
 use crate::hop;
 use crate::maps::{
-    BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, SERVICE_INDEX, SERVICES, SHARDS,
+    BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, PROBE_FLOWS, SERVICE_INDEX, SERVICES, SHARDS,
     STATS_DEST, STATS_SERVICE, bucket_mask, hash_seed, ring_size, shard_size,
 };
 use crate::{pieces, sip, stage};
@@ -12,7 +12,7 @@ use core::cell::Cell;
 use core::ffi::c_void;
 use rvs_core::abi::{
     Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry,
-    MARK_RULES as MARK_RULE_COUNT, MarkRule, SHARDS as SHARD_COUNT, Service, ServiceId, ServiceKey, ServiceSlot, Shard,
+    MARK_RULES as MARK_RULE_COUNT, MarkRule, ProbeFlow, SHARDS as SHARD_COUNT, Service, ServiceId, ServiceKey, ServiceSlot, Shard,
     bpf_spin_lock,
 };
 use rvs_core::begin;
@@ -246,6 +246,12 @@ impl<const XDP: bool> Tables for Maps<XDP> {
     #[inline(always)]
     fn fate(&self, key: &FlowKey) -> Option<Fate> {
         pieces::fate(key)
+    }
+
+    #[inline(always)]
+    fn probe_flow(&self, key: &FlowKey) -> Option<ProbeFlow> {
+        // SAFETY: read at once; an element that is replaced meanwhile is of another health check.
+        PROBE_FLOWS.get_ptr(key).map(|p| unsafe { *p })
     }
 
     #[inline(always)]

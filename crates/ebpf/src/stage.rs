@@ -4,7 +4,7 @@
 use crate::access::{Skb, Xdp};
 use crate::kernel::{self, Maps, TcMaps, XdpMaps};
 use crate::pieces::{self, Hold};
-use crate::{answer, ftp, hop, local, sched, sip, sum, sweep, tc, verdict, xdp};
+use crate::{answer, ftp, hop, local, out, sched, sip, sum, sweep, tc, verdict, xdp};
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use rvs_core::abi::{ConnId, FlowKey, SchedState, ServiceId, Talk};
 use rvs_core::begin::{self, Choice, Stages};
@@ -16,6 +16,7 @@ use rvs_core::fragment;
 use rvs_core::ftp::{Expected, expect};
 use rvs_core::path_mtu;
 use rvs_core::plan::Plan;
+use rvs_core::rewrite;
 use rvs_core::sched::{Kind, dh, fo, lblc, lblcr, lc, mh, nq, ovf, rr, sed, sh, twos, wlc, wrr};
 use rvs_core::service::{self, Found};
 use rvs_core::tables::Tables;
@@ -553,6 +554,7 @@ macro_rules! application {
 
 application!(stage_apply_tc, apply_tc, Skb, __sk_buff, tc::apply);
 application!(stage_wrap_tc, wrap_tc, Skb, __sk_buff, tc::wrap);
+application!(stage_wrap_own, wrap_own, Skb, __sk_buff, tc::wrap_own);
 application!(stage_apply_xdp, apply_xdp, Xdp, xdp_md, xdp::apply);
 
 /// Looks up the next hop of a plan anew; 0 when there is no way.
@@ -670,17 +672,34 @@ pub(crate) fn cut(skb: Skb, flow: &Flow, mtu: u32) -> Option<()> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn stage_steer(skb: *mut __sk_buff, flow: *const Flow, plan: *const Plan) -> u32 {
-    if !flow.is_null() && !plan.is_null() {
-        // SAFETY: not null, and the verifier knows their sizes from the types.
-        local::steer(Skb(skb), unsafe { &*flow }, unsafe { &*plan });
+    if flow.is_null() || plan.is_null() {
+        return 0;
     }
-    0
+    // SAFETY: not null, and the verifier knows their sizes from the types.
+    local::steer(Skb(skb), unsafe { &*flow }, unsafe { &*plan }) as u32
 }
 
-/// Steers a packet for this host to its socket.
+/// Steers a packet for this host to its socket; `false`: there is none.
 #[inline(always)]
-pub(crate) fn steer(skb: Skb, flow: &Flow, plan: &Plan) {
-    stage_steer(skb.0, flow, plan);
+pub(crate) fn steer(skb: Skb, flow: &Flow, plan: &Plan) -> bool {
+    stage_steer(skb.0, flow, plan) != 0
+}
+
+/// Understands and decides a packet that this host sends; the number of the reason.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_sent(skb: *mut __sk_buff, flow: *mut Flow, plan: *mut Plan, mark: u32, now: u64) -> u32 {
+    if flow.is_null() || plan.is_null() {
+        return Reason::NoConfig as u32;
+    }
+    // SAFETY: not null, and the verifier knows their sizes from the types.
+    out::decide(Skb(skb), unsafe { &mut *flow }, unsafe { &mut *plan }, mark, now)
+}
+
+/// Understands and decides a packet that this host sends; the number of the reason.
+#[inline(always)]
+pub(crate) fn sent(skb: Skb, flow: &mut Flow, plan: &mut Plan, mark: u32, now: u64) -> u32 {
+    stage_sent(skb.0, flow, plan, mark, now)
 }
 
 /// Learns the path MTU of a tunnel from an ICMP error; the number of the reason.
@@ -704,7 +723,7 @@ pub(crate) fn learn_mtu(skb: Skb, flow: &Flow, now: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn stage_unhop(skb: *mut __sk_buff) -> u32 {
-    tc::unhop(Skb(skb)).is_some() as u32
+    rewrite::unhop(&mut Skb(skb)).is_some() as u32
 }
 
 /// Takes back a hop.

@@ -9,7 +9,7 @@ use rvs_core::abi::{
     self, Control, DestId, DestState, Forward, ListEntry, SchedState, Service, ServiceId, ServiceKey, ServiceSlot,
 };
 use rvs_core::sched;
-use rvs_intent::{Dest, Engine, Service as IntentService, Table, Timeouts, Tunnel, TunnelKind};
+use rvs_intent::{Dest, Engine, Openings, Service as IntentService, Table, Timeouts, Tunnel, TunnelKind};
 use rvs_wire::{Addr, Be16, Family};
 
 /// Whether data connections of FTP belong to a service: it has the port of control connections.
@@ -61,6 +61,8 @@ pub(crate) struct DestRecord {
     pub(crate) way: Way,
     /// Active connections.
     pub(crate) active: u32,
+    /// What became of new connections.
+    pub(crate) openings: Openings,
     /// Inactive connections.
     pub(crate) inactive: u32,
     /// Templates.
@@ -99,6 +101,11 @@ impl From<abi::Dest> for DestRecord {
             serial: raw.serial,
             way: Way { ifindex: raw.hop_ifindex, gateway: raw.hop_gateway, source: raw.hop_source },
             active: raw.active.get(),
+            openings: Openings {
+                answered: raw.answered.get(),
+                refused: raw.refused.get(),
+                unanswered: raw.unanswered.get(),
+            },
             inactive: raw.inactive.get(),
             persist: raw.persist.get(),
             trashed_at: raw.trashed_at,
