@@ -357,3 +357,137 @@ fn servers_first_words_are_counted_once() {
         }
     });
 }
+
+mod really {
+    //! Health checks of real sockets, in two namespaces: a real server that knows nothing but the virtual address.
+
+    use super::*;
+    use nix::sched::{CloneFlags, unshare};
+    use nix::sys::socket::sockopt::{Mark, ReceiveTimeout};
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket};
+    use nix::sys::time::{TimeVal, TimeValLike};
+    use rvs_dataplane::kernel::decap;
+    use std::fs::File;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread::JoinHandle;
+
+    /// The real server: takes `v1` when it is there, has the virtual addresses on its loopback, and greets on port 80.
+    fn server(tunnels: bool, ready: Sender<i32>, go: Receiver<()>, up: Sender<()>, end: Receiver<()>) {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        ready.send(nix::unistd::gettid().as_raw()).unwrap();
+        go.recv().unwrap();
+        std::fs::write("/proc/sys/net/ipv6/conf/v1/disable_ipv6", "0").unwrap();
+        common::ip_batch(
+            "addr add 10.0.1.10/32 dev lo\naddr add fd00:1::10/128 dev lo nodad\nlink set lo up\n\
+             addr add 10.0.2.11/24 dev v1\naddr add fd00:2::11/64 dev v1 nodad\nlink set v1 up\n",
+        );
+        if tunnels {
+            decap::attach("v1", None).unwrap();
+        }
+        let listeners = ["10.0.1.10:80", "[fd00:1::10]:80"].map(|at| TcpListener::bind(at).unwrap());
+        let threads = listeners.map(|listener| {
+            std::thread::spawn(move || {
+                // Whoever says "bye" ends it.
+                for stream in listener.incoming() {
+                    let mut stream = stream.unwrap();
+                    let mut buffer = [0; 4];
+                    let read = stream.read(&mut buffer).unwrap_or(0);
+                    let _ = stream.write_all(b"well\n");
+                    if &buffer[..read] == b"bye\n" {
+                        return;
+                    }
+                }
+            })
+        });
+        up.send(()).unwrap();
+        end.recv().unwrap();
+        for at in ["10.0.1.10:80", "[fd00:1::10]:80"] {
+            let _ = TcpStream::connect(at).and_then(|mut stream| stream.write_all(b"bye\n"));
+        }
+        for thread in threads {
+            let _ = thread.join();
+        }
+        if tunnels {
+            decap::detach("v1").unwrap();
+        }
+    }
+
+    /// A check: connects with a mark, asks, and says what it heard.
+    fn check(mark: u32, to: SocketAddr) -> std::io::Result<String> {
+        let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let fd = socket(family, SockType::Stream, SockFlag::empty(), None)?;
+        setsockopt(&fd, Mark, &mark)?;
+        setsockopt(&fd, ReceiveTimeout, &TimeVal::seconds(10))?;
+        setsockopt(&fd, nix::sys::socket::sockopt::SendTimeout, &TimeVal::seconds(10))?;
+        connect(std::os::fd::AsRawFd::as_raw_fd(&fd), &SockaddrStorage::from(to))?;
+        let mut stream = File::from(fd);
+        stream.write_all(b"how\n")?;
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard)?;
+        Ok(heard)
+    }
+
+    fn lab(tunnels: bool, test: fn(Director)) {
+        in_namespace(move || {
+            common::ip_batch("link add v0 address 02:00:00:00:01:01 type veth peer name v1\nlink set lo up\n");
+            let ((ready, tid), (go, gone), (up, is_up), (end, ended)) = (channel(), channel(), channel(), channel());
+            let thread: JoinHandle<()> = std::thread::spawn(move || server(tunnels, ready, gone, up, ended));
+            common::ip(&format!("link set v1 netns {}", tid.recv().unwrap()));
+            // The virtual addresses are the director's own.
+            common::ip_batch(
+                "addr add 10.0.2.1/24 dev v0\naddr add fd00:2::1/64 dev v0 nodad\nlink set v0 up\n\
+                 addr add 10.0.1.10/32 dev lo\naddr add fd00:1::10/128 dev lo nodad\n",
+            );
+            go.send(()).unwrap();
+            is_up.recv().unwrap();
+            let director = Director::open_with(&LIMITS).unwrap();
+            test(director);
+            end.send(()).unwrap();
+            thread.join().unwrap();
+        });
+    }
+
+    const PLACES: [(&str, &str); 2] = [("10.0.2.11:8080", "10.0.1.10:80"), ("[fd00:2::11]:8080", "[fd00:1::10]:80")];
+
+    fn probe(place: (&str, &str), tunnel: Option<Tunnel>) -> Probe {
+        Probe { real: place.0.parse().unwrap(), service: place.1.parse().unwrap(), tunnel }
+    }
+
+    #[test]
+    fn a_server_that_has_only_the_virtual_address_is_checked_by_direct_routing() {
+        lab(false, |mut director| {
+            for (number, place) in (7..).zip(PLACES) {
+                let probe = probe(place, None);
+                let mark = director.set_probe(number, &probe).unwrap();
+                assert_eq!(check(mark, probe.real).unwrap(), "well\n", "{place:?}");
+                // The server is not there under its own address and port, as every other socket sees.
+                let refused = check(0, probe.real).unwrap_err();
+                assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused, "{place:?}");
+                // Where nobody listens, the check is refused at once, by an RST of the virtual address.
+                let mut nobody = probe;
+                nobody.service.set_port(81);
+                director.set_probe(number, &nobody).unwrap();
+                let refused = check(mark, probe.real).unwrap_err();
+                assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused, "{place:?}");
+            }
+            director.clear_probes().unwrap();
+            assert!(check(probe::mark(7), PLACES[0].0.parse().unwrap()).is_err());
+        });
+    }
+
+    #[test]
+    fn a_server_behind_a_tunnel_is_checked_through_it() {
+        lab(true, |mut director| {
+            let ways = [(TunnelKind::Ipip, 0), (TunnelKind::Gue, 6080), (TunnelKind::Gre, 0)];
+            for place in PLACES {
+                for (number, (kind, port)) in (0..).zip(ways) {
+                    let probe = probe(place, Some(Tunnel { kind, port: Be16::new(port), flags: 0 }));
+                    let mark = director.set_probe(number, &probe).unwrap();
+                    assert_eq!(check(mark, probe.real).unwrap(), "well\n", "{place:?} {kind:?}");
+                }
+            }
+        });
+    }
+}

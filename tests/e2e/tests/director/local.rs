@@ -7,7 +7,7 @@ use lab::client::{ask_again, greet, heard, udp};
 use lab::echo::Echo;
 use lab::wait::secs;
 use lab::{Family, Lab, Topology, echo, eventually, start};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 /// A virtual port that nobody listens on.
 const CLOSED: u16 = 4000;
@@ -61,7 +61,43 @@ fn a_real_server_on_the_director_serves_on_another_port() -> Result<()> {
             lab.ipvsadm("-C")?;
             service(&lab, at(family, CLOSED), SocketAddr::new(family.director_back(), port))?;
             answers(&lab, at(family, CLOSED)).with_context(|| format!("{family:?}, port {port}"))?;
+            // Datagrams, too, small ones and such as travel in pieces; the client's socket takes answers from the virtual address
+            // only.
+            assert_eq!(lab.ask(at(family, CLOSED))?, "dr", "{family:?}, port {port}");
+            assert_eq!(lab.ask_with(at(family, CLOSED), &noise(8_000))?, "dr", "{family:?}, port {port}");
         }
+        // A client on the director gets them as well.
+        let socket = udp(&lab.director(), SocketAddr::new(family.unspecified(), 0), at(family, CLOSED))?;
+        assert_eq!(ask_again(&socket)?, "dr", "{family:?}");
+    }
+    Ok(())
+}
+
+/// A sorry server that listens on all addresses, behind the loopback's: its answers leave from whatever address is nearest to
+/// the client, and arrive from the virtual one all the same.
+#[test]
+fn datagrams_find_a_sorry_server_on_the_loopback_too() -> Result<()> {
+    const PORT: u16 = 5353;
+    let Some(lab) = start(Topology::nat().servers(1))? else { return Ok(()) };
+    for family in Family::ALL {
+        let bind = || UdpSocket::bind(SocketAddr::new(family.unspecified(), PORT));
+        let socket = lab.director().enter(bind)??;
+        socket.set_read_timeout(Some(secs(20)))?;
+        let (virtual_one, sorry) = (at(family, CLOSED), SocketAddr::new(family.localhost(), PORT));
+        lab.restore(&format!("-A -u {virtual_one} -s rr\n-a -u {virtual_one} -r {sorry} -m\n"))?;
+        let client = udp(&lab.client(), SocketAddr::new(family.unspecified(), 0), virtual_one)?;
+        client.send(b"anybody there?")?;
+        let mut buffer = [0; 64];
+        let (len, from) = socket.recv_from(&mut buffer)?;
+        assert_eq!((&buffer[..len], from.port()), (&b"anybody there?"[..], client.local_addr()?.port()));
+        socket.send_to(b"sorry", from)?;
+        let len = client.recv(&mut buffer)?;
+        assert_eq!(&buffer[..len], b"sorry", "{family:?}");
+        // When it has gone, whoever asks is told.
+        drop(socket);
+        client.send(b"anybody there?")?;
+        let error = client.recv(&mut buffer).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(nix::errno::Errno::ECONNREFUSED as i32), "{family:?}");
     }
     Ok(())
 }
