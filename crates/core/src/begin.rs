@@ -1,8 +1,8 @@
 //! How a connection begins: a service, a persistence template or a scheduler's choice, a record, two entries in the table.
 
 use crate::abi::{
-    Conn, ConnId, Control, Dest, DestState, FlowKey, Forward, ListEntry, ServiceId, ServiceKey, TEMPLATE_FAMILY,
-    conn_flags, flags,
+    Conn, ConnId, Control, Dest, DestId, DestState, FlowKey, Forward, ListEntry, ServiceId, ServiceKey,
+    TEMPLATE_FAMILY, conn_flags, flags,
 };
 use crate::conn::life::End;
 use crate::conn::table::Entered;
@@ -153,6 +153,15 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
 /// connection is gone (`nat_icmp_send`).
 #[inline(always)]
 fn nobodys<T: Tables>(tables: &T, flow: &Flow, control: &Control, plan: &mut Plan) -> Reason {
+    if control.engine_services != 0 && flow.proto == UDP {
+        if !tables.can_answer() {
+            return Reason::Deferred;
+        }
+        match calls(tables, flow, control, plan) {
+            Reason::NoService => {}
+            reason => return reason,
+        }
+    }
     let is_reset = flow.proto == TCP && flow.tcp_flags & RST != 0;
     if control.settings().nat_icmp_send == 0 || is_reset || !flow.has_ports() {
         return Reason::NoService;
@@ -160,7 +169,7 @@ fn nobodys<T: Tables>(tables: &T, flow: &Flow, control: &Control, plan: &mut Pla
     if !tables.can_answer() {
         return Reason::Deferred;
     }
-    match tables.masqueraded_server(&flow.key, control.dests_used) {
+    match tables.masqueraded_server(&flow.key, control.dests_used, false) {
         Some(dest) => {
             // The answer comes from the director's own address.
             plan.outward = 1;
@@ -168,6 +177,97 @@ fn nobodys<T: Tables>(tables: &T, flow: &Flow, control: &Control, plan: &mut Pla
             Reason::NoMaster
         }
         None => Reason::NoService,
+    }
+}
+
+/// A datagram that may be a call which a masqueraded real server of a service with a persistence engine begins by itself:
+/// [`Reason::NoService`] when it is not. Otherwise the hook has to do something first, and then to ask again: to look into the
+/// datagram or, when it has looked, to [`call_out`].
+#[inline(always)]
+fn calls<T: Tables>(tables: &T, flow: &Flow, control: &Control, plan: &mut Plan) -> Reason {
+    let Some(server) = tables.masqueraded_server(&flow.key, control.dests_used, true) else { return Reason::NoService };
+    if flow.tcp_flags != 0 && tables.call() == sip::NONE {
+        return Reason::NoService;
+    }
+    plan.dest = server;
+    Reason::Deferred
+}
+
+/// Whether a destination is of a service with a persistence engine and a port, which calls of its own can come from.
+#[inline(always)]
+pub fn has_engine<T: Tables>(tables: &T, dest: &Dest) -> bool {
+    service::now(tables, dest.service).is_some_and(|found| found.slot.engine != 0 && found.port != Be16::ZERO)
+}
+
+/// Begins the connection of a call that the real server `plan.dest` begins: it is the service's, as if the one who is called had
+/// called it, and so is the call's template, so that what comes of it finds this server. [`Reason::LostRace`]: it is there now,
+/// look again. The flow is what it was before, in the end: program stacks are small.
+#[inline(always)]
+pub fn call_out<T: Stages>(tables: &T, flow: &mut Flow, plan: &mut Plan) -> Reason {
+    let server = plan.dest;
+    let (Some(dest), Some((entry, _))) = (tables.dest(server), life::entry_of(tables, server)) else {
+        return Reason::NoService;
+    };
+    let (Some(found), Some(owner)) = (service::now(tables, dest.service), tables.service(dest.service)) else {
+        return Reason::NoService;
+    };
+    plan.next = flow.key.dst;
+    plan.addr = owner.key.addr;
+    plan.port = owner.key.port;
+    plan.forward = Forward::Masq as u8;
+    plan.outward = 1;
+    plan.family = flow.key.family;
+    plan.inside = flow.key.family;
+    if flow.ttl <= 1 {
+        return Reason::TtlExceeded;
+    }
+    let (from, from_port) = (flow.key.src, flow.key.sport);
+    flow.key.src = flow.key.dst;
+    flow.key.sport = flow.key.dport;
+    flow.key.dst = owner.key.addr;
+    flow.key.dport = owner.key.port;
+    let reason = call_in(tables, flow, &found, entry, server);
+    flow.key.dst = flow.key.src;
+    flow.key.dport = flow.key.sport;
+    flow.key.src = from;
+    flow.key.sport = from_port;
+    reason
+}
+
+/// The template and the connection of a call, whose flow is from the one who is called to the service, with this entry and its
+/// server.
+#[inline(always)]
+fn call_in<T: Stages>(tables: &T, flow: &Flow, found: &Found<'_>, entry: u32, server: DestId) -> Reason {
+    let known = tables.find_template(flow, found);
+    let control = match known {
+        Some(choice) if choice.entry == entry => choice.control,
+        other => {
+            // Of another server until now: the call goes on with this one.
+            if let Some(other) = other
+                && let Some(template) = tables.conn(other.control.wrapping_sub(1))
+            {
+                life::retire(tables, other.control.wrapping_sub(1), template);
+            }
+            let Some(id) = tables.alloc_conn() else { return Reason::TableFull };
+            if !tables.create_template(flow, found, entry, id) {
+                return Reason::TableFull;
+            }
+            id.wrapping_add(1)
+        }
+    };
+    tables.count(found.id, server, Count::Conn);
+    if found.slot.flags & flags::ONE_PACKET != 0 {
+        tables.count(found.id, server, Count::Out(flow.len));
+        return Reason::NatOut;
+    }
+    // The same two ends may have been in another call, with another server.
+    if let Some(hit) = table::find(tables, &flow.key, table::hash(&flow.key, tables.hash_seed())) {
+        life::expire(tables, hit.id, hit.conn, tables.now(), End::Now);
+    }
+    let Some(id) = tables.alloc_conn() else { return Reason::TableFull };
+    match tables.create(flow, found.id, Choice { entry, control }, id) {
+        Ok(()) => Reason::LostRace,
+        Err(reason) => reason,
     }
 }
 

@@ -307,7 +307,13 @@ impl Model {
                 // Nothing is left to anybody else here but what an engine must look into.
                 Reason::Deferred => {
                     self.look(frame, &mut flow);
-                    decide::decide(self, &flow, &mut plan)
+                    match decide::decide(self, &flow, &mut plan) {
+                        Reason::Deferred => match begin::call_out(self, &mut flow, &mut plan) {
+                            Reason::LostRace => decide::decide(self, &flow, &mut plan),
+                            reason => reason,
+                        },
+                        reason => reason,
+                    }
                 }
                 reason => reason,
             },
@@ -591,13 +597,14 @@ impl Tables for Model {
         true
     }
 
-    fn masqueraded_server(&self, from: &FlowKey, count: u32) -> Option<DestId> {
-        let _ = count;
-        (0..).zip(&self.dests).find_map(|(id, dest)| {
-            let entry = self.lists.get(dest.entry.get() as usize)?;
-            let key = &self.services.get(dest.service as usize)?.key;
-            begin::is_masqueraded_source(dest, entry, key, from).then_some(id)
-        })
+    fn masqueraded_server(&self, from: &FlowKey, count: u32, engine: bool) -> Option<DestId> {
+        let count = if count == 0 { self.dests.len() } else { count as usize };
+        let is_it = |dest: &Dest| {
+            let entry = &self.lists[dest.entry.get() as usize];
+            let owner = &self.services[dest.service as usize].key;
+            begin::is_masqueraded_source(dest, entry, owner, from) && (!engine || begin::has_engine(self, dest))
+        };
+        self.dests.iter().take(count).position(is_it).map(|id| id as DestId)
     }
 
     fn probe_flow(&self, key: &FlowKey) -> Option<ProbeFlow> {

@@ -131,8 +131,8 @@ pub trait Tables {
     fn can_answer(&self) -> bool;
 
     /// A live masqueraded destination of the first `count` that a packet comes from, if there is one: see
-    /// [`crate::begin::is_masqueraded_source`].
-    fn masqueraded_server(&self, from: &FlowKey, count: u32) -> Option<DestId>;
+    /// [`crate::begin::is_masqueraded_source`]. With `engine` only such as have one: see [`crate::begin::has_engine`].
+    fn masqueraded_server(&self, from: &FlowKey, count: u32, engine: bool) -> Option<DestId>;
 
     /// What became of the first fragment of a packet, by [`crate::fragment::key`].
     fn fate(&self, key: &FlowKey) -> Option<Fate>;

@@ -239,8 +239,8 @@ impl<const XDP: bool> Tables for Maps<XDP> {
     }
 
     #[inline(always)]
-    fn masqueraded_server(&self, from: &FlowKey, count: u32) -> Option<DestId> {
-        u32::try_from(stage::masqueraded_server(from, count)).ok()
+    fn masqueraded_server(&self, from: &FlowKey, count: u32, engine: bool) -> Option<DestId> {
+        u32::try_from(stage::masqueraded_server(from, count, engine)).ok()
     }
 
     #[inline(always)]
@@ -274,14 +274,15 @@ impl<const XDP: bool> Tables for Maps<XDP> {
 /// What a step of the search for a server works on.
 struct ServerSearch<'a> {
     from: &'a FlowKey,
+    engine: bool,
     found: i64,
 }
 
-/// A masqueraded destination of the first `count` that a packet comes from; -1: none. Walks through all: for the rare packets
-/// that are nobody's, where the setting asks for it.
+/// A masqueraded destination of the first `count` that a packet comes from, `engine`: of a service with a persistence engine;
+/// -1: none. Walks through all: for the rare packets that are nobody's, where the setting or a service asks for it.
 #[inline(always)]
-pub(crate) fn masqueraded_server(from: &FlowKey, count: u32) -> i64 {
-    let mut search = ServerSearch { from, found: -1 };
+pub(crate) fn masqueraded_server(from: &FlowKey, count: u32, engine: bool) -> i64 {
+    let mut search = ServerSearch { from, engine, found: -1 };
     repeat(count, try_server, &mut search);
     search.found
 }
@@ -291,12 +292,17 @@ extern "C" fn try_server(index: u32, search: *mut ServerSearch<'_>) -> i64 {
     // SAFETY: the search of `masqueraded_server`.
     let search = unsafe { &mut *search };
     let Some(dest) = dest(index) else { return 1 };
+    // Most are somebody else: their lists and services need no look.
+    if dest.addr != search.from.src {
+        return 0;
+    }
     // SAFETY: values of arrays live as long as the program.
     let entry: Option<&ListEntry> = LISTS.get_ptr(dest.entry.get()).map(|p| unsafe { &*p });
     // SAFETY: as above.
     let service: Option<&Service> = SERVICES.get_ptr(dest.service).map(|p| unsafe { &*p });
     let (Some(entry), Some(service)) = (entry, service) else { return 0 };
-    if begin::is_masqueraded_source(dest, entry, &service.key, search.from) {
+    let is_it = begin::is_masqueraded_source(dest, entry, &service.key, search.from);
+    if is_it && (!search.engine || begin::has_engine(&TcMaps::at(0), dest)) {
         search.found = index as i64;
         return 1;
     }

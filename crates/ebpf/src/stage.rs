@@ -591,15 +591,32 @@ pub(crate) fn mark_by_rules(key: &FlowKey, first: u32, count: u32) -> u32 {
 /// A masqueraded destination of the first `count` that a packet comes from; -1: none.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn stage_server(from: *const FlowKey, count: u32) -> i64 {
+extern "C" fn stage_server(from: *const FlowKey, count: u32, engine: u32) -> i64 {
     // SAFETY: checked, and the verifier knows its size from the type.
-    if from.is_null() { -1 } else { kernel::masqueraded_server(unsafe { &*from }, count) }
+    if from.is_null() { -1 } else { kernel::masqueraded_server(unsafe { &*from }, count, engine != 0) }
 }
 
 /// A masqueraded destination of the first `count` that a packet comes from; -1: none.
 #[inline(always)]
-pub(crate) fn masqueraded_server(from: &FlowKey, count: u32) -> i64 {
-    stage_server(from, count)
+pub(crate) fn masqueraded_server(from: &FlowKey, count: u32, engine: bool) -> i64 {
+    stage_server(from, count, engine as u32)
+}
+
+/// Begins the connection of a call that a real server begins; the number of the reason.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_call_out(flow: *mut Flow, plan: *mut Plan, now: u64) -> u32 {
+    if flow.is_null() || plan.is_null() {
+        return Reason::NoConfig as u32;
+    }
+    // SAFETY: not null, and the verifier knows their sizes from the types.
+    begin::call_out(&TcMaps::at(now), unsafe { &mut *flow }, unsafe { &mut *plan }) as u32
+}
+
+/// Begins the connection of a call that a real server begins; the number of the reason.
+#[inline(always)]
+pub(crate) fn call_out(flow: &mut Flow, plan: &mut Plan, now: u64) -> u32 {
+    stage_call_out(flow, plan, now)
 }
 
 /// Remembers what became of a first fragment, and lets those go that wait for it; 0 when the packet was lost by that.

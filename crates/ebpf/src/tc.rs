@@ -36,7 +36,7 @@ use rvs_wire::ipv4::proto;
 const PACKET_HOST: u32 = 0;
 
 /// How often a packet is decided anew, when what stood in the way was done away with.
-const SECOND_LOOKS: u32 = 2;
+const SECOND_LOOKS: u32 = 3;
 
 /// Not the number of a reason: decide once more.
 const AGAIN: u32 = u32::MAX;
@@ -59,7 +59,7 @@ pub fn rvs_tc(ctx: TcContext) -> i32 {
     flow.mark = unsafe { (*skb.0).mark };
     let mut number = stage::decide_tc(skb, flow, plan, now);
     for look in 0..SECOND_LOOKS {
-        let then = settle(skb, flow, number, look, now);
+        let then = settle(skb, flow, plan, number, look, now);
         if then != AGAIN {
             number = then;
             break;
@@ -143,7 +143,8 @@ fn send(skb: Skb, plan: &Plan, now: u64) -> i32 {
 /// Does away with what stood in the way of a decision: [`AGAIN`], when it may be another one now, or else the number of the
 /// reason that holds.
 #[inline(always)]
-fn settle(skb: Skb, flow: &mut Flow, number: u32, look: u32, now: u64) -> u32 {
+fn settle(skb: Skb, flow: &mut Flow, plan: &mut Plan, number: u32, look: u32, now: u64) -> u32 {
+    const LOST: u32 = Reason::LostRace as u32;
     const MALFORMED: u32 = Reason::Malformed as u32;
     const DEFERRED: u32 = Reason::Deferred as u32;
     const HELD: u32 = Reason::FragmentHeld as u32;
@@ -151,11 +152,16 @@ fn settle(skb: Skb, flow: &mut Flow, number: u32, look: u32, now: u64) -> u32 {
     match number {
         // Perhaps the headers were only not in the part of the packet that can be reached directly; now they are.
         MALFORMED if look == 0 && pull(skb) => AGAIN,
-        DEFERRED => {
-            // There is nobody to leave it to but a persistence engine.
+        // There is nobody to leave it to but a persistence engine.
+        DEFERRED if flow.tcp_flags == 0 => {
             stage::engine(skb, flow);
             AGAIN
         }
+        // It has looked: a real server calls.
+        DEFERRED => match stage::call_out(flow, plan, now) {
+            LOST => AGAIN,
+            number => number,
+        },
         HELD => match stage::hold(skb, flow, now) {
             Hold::Done => number,
             Hold::Lost => Reason::FragmentLost as u32,

@@ -36,6 +36,8 @@ pub(crate) struct Heads {
     pub(crate) mark_services: u32,
     /// Number of FTP services, as packets believe.
     pub(crate) ftp_services: u32,
+    /// Services with a persistence engine that packets look for.
+    pub(crate) engine_services: u32,
     /// Scheduler versions given out.
     pub(crate) sched_versions: u32,
     /// Versions of the timeouts.
@@ -152,6 +154,7 @@ impl Image {
             tables_cursor: control.tables_cursor,
             mark_services: control.mark_services,
             ftp_services: control.ftp_services,
+            engine_services: control.engine_services,
             sched_versions: control.sched_versions,
             timeouts: control.timeouts,
         };

@@ -295,12 +295,12 @@ impl Tables for Copy<'_> {
         self.touched_buckets.get(index, || self.load_bucket(index))
     }
 
-    fn masqueraded_server(&self, from: &FlowKey, count: u32) -> Option<DestId> {
+    fn masqueraded_server(&self, from: &FlowKey, count: u32, engine: bool) -> Option<DestId> {
         (0..count).find(|id| {
             let Some(dest) = self.dest(*id) else { return false };
             let (entry, service) = (self.list_entry(dest.entry.get()), self.service(dest.service));
             let (Some(entry), Some(service)) = (entry, service) else { return false };
-            begin::is_masqueraded_source(dest, entry, &service.key, from)
+            begin::is_masqueraded_source(dest, entry, &service.key, from) && (!engine || begin::has_engine(self, dest))
         })
     }
 
