@@ -198,7 +198,7 @@ pub struct Control {
     /// Services with a persistence engine that exist; 0 spares real servers' datagrams of no connection the look.
     pub engine_services: u32,
     /// Zero.
-    pub rest: [u32; 10],
+    pub rest: [u32; 2],
 }
 
 impl Control {

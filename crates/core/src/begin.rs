@@ -308,11 +308,12 @@ fn one_packet<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, entry: &Lis
     plan.family = dest.family;
     plan.inside = flow.key.family;
     plan.tun_type = entry.tun_type;
-    plan.tun_flags = entry.tun_flags as u8;
+    // Of a datagram that is masqueraded they would mean something else.
+    plan.tun_flags = if plan.is_nat() { 0 } else { entry.tun_flags as u8 };
     plan.tun_port = entry.tun_port;
     plan.tun_source = tunnel::source_port(&flow.key);
     let same_place = plan.addr == flow.key.dst && plan.port == flow.key.dport;
-    plan.here = here::is_translated(entry, flow.key.proto, same_place) as u8;
+    plan.here = here::is_elsewhere(entry, same_place) as u8;
     if !tables.can_send(plan, flow.len) {
         // As if it had not been here: the TC hook schedules it anew.
         return Reason::Deferred;
@@ -500,6 +501,16 @@ pub fn create<T: Tables>(
     conn.dfamily.set(dest.family);
     serve(conn, service, entry);
     conn.mark.set(service::mark_of(&key));
+    if masq {
+        let port = flow.key.dport.host();
+        let read =
+            flow.key.proto == TCP && tables.control().is_some_and(|control| control.settings().is_ftp_port(port));
+        conn.tun_flags.set(if read { ftp::IS_CONTROL } else { 0 });
+    }
+    let elsewhere = here::is_elsewhere(entry, dest.addr == flow.key.dst && dport == flow.key.dport);
+    if entry.forward == Forward::Local as u8 {
+        conn.tun_flags.set(if elsewhere { here::ELSEWHERE } else { 0 });
+    }
     let flags = conn_flags::LIVE
         | if masq { 0 } else { conn_flags::NO_OUTPUT }
         | if embryonic { conn_flags::EMBRYO } else { 0 }
@@ -520,8 +531,7 @@ pub fn create<T: Tables>(
     if masq && !enter_reverse(tables, id, conn) {
         return Err(Reason::TableFull);
     }
-    let same_place = dest.addr == flow.key.dst && dport == flow.key.dport;
-    if here::is_translated(entry, flow.key.proto, same_place) && !here::enter(tables, id, conn) {
+    if elsewhere && flow.key.proto == UDP && !here::enter(tables, id, conn) {
         return Err(Reason::TableFull);
     }
     Ok(())

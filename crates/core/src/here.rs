@@ -21,11 +21,14 @@ use rvs_wire::{Addr, Family};
 /// In [`FlowKey::family`] of a key that stands for any address of this host: it can never be taken for a connection's.
 const HERE_FAMILY: u8 = 0x20;
 
-/// Whether what a destination answers must be translated: it is this host, was configured for masquerading, speaks UDP, and
-/// is not at the service's address and port.
+/// [`Conn::tun_flags`] of a connection to a server on this host: it is at another address or port than the service.
+pub const ELSEWHERE: u8 = 1;
+
+/// Whether a destination is this host at another address or port than the service's, and packets are to find it there: it was
+/// configured for masquerading. (Other methods leave addresses and ports alone.)
 #[inline(always)]
-pub fn is_translated(entry: &ListEntry, proto: u8, same_place: bool) -> bool {
-    entry.forward == Forward::Local as u8 && entry.configured == Forward::Masq as u16 && proto == UDP && !same_place
+pub fn is_elsewhere(entry: &ListEntry, same_place: bool) -> bool {
+    entry.forward == Forward::Local as u8 && entry.configured == Forward::Masq as u16 && !same_place
 }
 
 /// Whether a packet for such a server is to be addressed to it, because it can't just be handed to the server's socket: a piece
@@ -34,7 +37,8 @@ pub fn is_translated(entry: &ListEntry, proto: u8, same_place: bool) -> bool {
 #[inline(always)]
 pub fn is_readdressed(flow: &Flow, plan: &Plan) -> bool {
     let whole = flow.piece == piece::WHOLE && !flow.is_icmp();
-    plan.here != 0 && !whole && !is_loopback(plan)
+    // TCP's sockets have the virtual address as their own, and know pieces by that.
+    plan.here != 0 && flow.key.proto == UDP && !whole && !is_loopback(plan)
 }
 
 #[inline(always)]

@@ -23,7 +23,7 @@ use core::cell::{Cell, RefCell};
 use core::net::{Ipv4Addr, Ipv6Addr};
 use rvs_wire::eth::{self, Eth};
 use rvs_wire::ipv4::Ipv4;
-use rvs_wire::ipv6::Ipv6;
+use rvs_wire::ipv6::{Ipv6, MIN_MTU};
 use rvs_wire::{Addr, Family, checksum};
 use std::collections::BTreeMap;
 use std::vec::Vec;
@@ -392,6 +392,9 @@ impl Model {
             _ => self.mtu,
         };
         if !plan.fits(flow.len, mtu) {
+            if flow.is_v6() && flow.len <= MIN_MTU as u32 {
+                return (Reason::TunnelNarrow, None);
+            }
             let keeps_df = self.control.settings().pmtu_disc != 0;
             if flow.dont_fragment == 0 || (plan.is_tunnel() && !flow.is_v6() && !keeps_df) {
                 let can_be_cut = frame[L3] == 0x45;

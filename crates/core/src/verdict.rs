@@ -153,6 +153,8 @@ reasons! {
     Flooded = 37, "flooded", Dropped;
     /// For a service with the persistence engine sip, and without a Call-ID.
     NoCallId = 38, "no_call_id", Dropped;
+    /// IPv6 of at most 1280 bytes for a tunnel whose way takes less than that and its headers: no sender can make it smaller.
+    TunnelNarrow = 39, "tunnel_narrow", Dropped;
     /// No destination is available: ICMP port unreachable.
     NoDestination = 40, "no_destination", Answered;
     /// TTL at its end: ICMP time exceeded.

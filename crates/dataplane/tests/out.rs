@@ -84,7 +84,7 @@ fn comes(director: &Director, model: &Model, frame: &[u8]) -> (Reason, u32) {
 /// Runs a frame that leaves through both; what it is like then, `None` when nobody changes it.
 fn leaves(director: &Director, model: &Model, mark: u32, frame: &[u8]) -> Option<Vec<u8>> {
     let (reason, out) = model.sent(frame, mark);
-    let run = director.test_run_out(mark, frame).unwrap();
+    let run = director.test_run_marked(Hook::Out, mark, frame).unwrap();
     assert_eq!(run.code, UNCHANGED, "{reason:?}");
     let wanted = out.clone().unwrap_or_else(|| frame.to_vec());
     assert_eq!(run.packet[14..], wanted[14..], "{reason:?}");
@@ -231,6 +231,29 @@ fn nobody_else_gets_what_no_server_here_listens_for() {
             }
         }
         assert_eq!(counted(&director, Reason::NoListener), 4);
+    });
+}
+
+#[test]
+fn servers_here_by_other_methods_get_packets_as_they_are() {
+    in_namespace(|| {
+        streets();
+        let (mut director, mut model) = (Director::open_with(&LIMITS).unwrap(), Model::new(1024));
+        for family in [Family::V4, Family::V6] {
+            let s = street(family);
+            let shape = Shape::default();
+            for (proto, port) in [(proto::TCP, 80), (proto::UDP, 53)] {
+                // Nobody listens there, nor need to: it is the stack's business, at the virtual address.
+                serve(&mut director, &mut model, key(&s, proto, port), (s.back, port), Forward::Route);
+            }
+            let tcp = frames::tcp((s.client, 4000), (s.vip, 80), SYN, &shape);
+            let udp = frames::udp((s.client, 4000), (s.vip, 53), &shape);
+            for frame in [tcp, udp] {
+                let run = director.test_run(Hook::Tc, &to_loopback(&frame), 1).unwrap();
+                assert_eq!((run.code, &run.packet[14..]), (UNCHANGED, &frame[14..]));
+            }
+        }
+        assert_eq!((counted(&director, Reason::LocalNode), counted(&director, Reason::NoListener)), (4, 0));
     });
 }
 

@@ -20,14 +20,14 @@ const HERE: u64 = -1i64 as u64;
 /// to whoever listens at the service's own address and port.
 #[inline(always)]
 pub(crate) fn steer(skb: Skb, flow: &Flow, plan: &Plan) -> bool {
-    if (plan.addr == flow.key.dst && plan.port == flow.key.dport) || !flow.has_ports() || flow.piece != piece::WHOLE {
+    if plan.here == 0 || !flow.has_ports() || flow.piece != piece::WHOLE {
         return true;
     }
     match flow.proto {
         proto::TCP if is_established(skb, flow) => true,
         // No RST is answered by another.
         proto::TCP => assign(skb, flow, plan) || flow.tcp_flags & RST != 0,
-        proto::UDP if plan.here != 0 => assign(skb, flow, plan),
+        proto::UDP => assign(skb, flow, plan),
         _ => true,
     }
 }

@@ -31,6 +31,7 @@ use rvs_core::verdict::{Outcome, Reason};
 use rvs_wire::{Addr, Family};
 use rvs_wire::eth::Eth;
 use rvs_wire::ipv4::proto;
+use rvs_wire::ipv6::MIN_MTU;
 
 /// `PACKET_HOST`: addressed to this host on the link layer.
 const PACKET_HOST: u32 = 0;
@@ -281,6 +282,9 @@ fn frame_len(skb: Skb, flow: &Flow) -> u32 {
 #[inline(always)]
 fn too_big(skb: Skb, flow: &Flow, plan: &Plan, mtu: u32) -> i32 {
     let mtu = mtu.wrapping_sub(plan.growth());
+    if flow.is_v6() && frame_len(skb, flow) <= MIN_MTU as u32 {
+        return verdict::tc(Reason::TunnelNarrow);
+    }
     if flow.dont_fragment == 0 || (plan.is_tunnel() && !flow.is_v6() && !keeps_df()) {
         // The pieces come in again, one by one.
         let cut = stage::cut(skb, flow, mtu).is_some();

@@ -67,7 +67,7 @@ pub struct Conn {
     pub forward: Cell<u8>,
     /// Tunnel type.
     pub tun_type: Cell<u8>,
-    /// Tunnel flags.
+    /// Tunnel flags. Masquerading: [`crate::ftp::IS_CONTROL`] or 0; this host: [`crate::here::ELSEWHERE`] or 0.
     pub tun_flags: Cell<u8>,
     /// Tunnel port.
     pub tun_port: Cell<Be16>,

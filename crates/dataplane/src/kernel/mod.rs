@@ -296,21 +296,23 @@ impl Director {
     pub fn test_run(&self, hook: Hook, packet: &[u8], repeat: u32) -> Result<TestRun, Error> {
         let program = self.home.need(hook.pin())?;
         let told = match hook {
-            Hook::Tc => sys::Told::Tc,
-            Hook::Out => sys::Told::Out(0),
+            Hook::Tc | Hook::Out => sys::Told::Tc(0),
             Hook::Xdp => sys::Told::Nothing,
         };
         let run = sys::test_run(program.as_fd(), packet, repeat, told);
         run.map_err(|error| failed("running a program on a packet", error))
     }
 
-    /// Runs `rvs_out` once on a packet that this host sends, with a firewall mark.
+    /// Runs the program of a hook at TC once on a packet with a firewall mark.
     ///
     /// # Errors
-    /// As [`Director::test_run`].
-    pub fn test_run_out(&self, mark: u32, packet: &[u8]) -> Result<TestRun, Error> {
-        let program = self.home.need(Hook::Out.pin())?;
-        let run = sys::test_run(program.as_fd(), packet, 1, sys::Told::Out(mark));
+    /// As [`Director::test_run`], and XDP, where packets have no mark.
+    pub fn test_run_marked(&self, hook: Hook, mark: u32, packet: &[u8]) -> Result<TestRun, Error> {
+        if hook == Hook::Xdp {
+            return Err(Error::Unsupported("packets at XDP have no mark".into()));
+        }
+        let program = self.home.need(hook.pin())?;
+        let run = sys::test_run(program.as_fd(), packet, 1, sys::Told::Tc(mark));
         run.map_err(|error| failed("running a program on a packet", error))
     }
 
