@@ -531,9 +531,6 @@ pub fn create<T: Tables>(
     if masq && !enter_reverse(tables, id, conn) {
         return Err(Reason::TableFull);
     }
-    if elsewhere && flow.key.proto == UDP && !here::enter(tables, id, conn) {
-        return Err(Reason::TableFull);
-    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 //! needs none of this (its sockets have the virtual address as their own), nor do servers that are at the service's address
 //! and port.
 
-use crate::abi::{Conn, ConnId, FlowKey, Forward, ListEntry};
+use crate::abi::{Conn, FlowKey, Forward, ListEntry, conn_flags};
 use crate::conn::life::{self, End};
 use crate::conn::table::{self, Entered};
 use crate::conn::{Direction, Hit};
@@ -69,10 +69,19 @@ fn find<'a, T: Tables>(tables: &'a T, key: &FlowKey) -> Option<Hit<'a>> {
     })
 }
 
-/// Enters a connection under its server's answers; ends it when there is no room. The newest gets them where two services lead
-/// the same client port to the same server.
+/// Enters the connection of a datagram for such a server under its server's answers, unless it is; ends it when there is no
+/// room. The newest packet's connection gets them where two services lead the same client port to the same server. `false`: there
+/// was no room.
 #[inline(always)]
-pub(crate) fn enter<T: Tables>(tables: &T, id: ConnId, conn: &Conn) -> bool {
+pub fn expect_answers<T: Tables>(tables: &T, flow: &Flow, plan: &Plan) -> bool {
+    // Nothing is kept of a datagram that is scheduled by itself, and nothing of what TCP's sockets know themselves.
+    let Some(conn) = tables.conn(plan.conn).filter(|conn| flow.key.proto == UDP && is_for(conn, flow)) else {
+        return true;
+    };
+    if conn.rev_hash.get() != 0 {
+        return true;
+    }
+    let id = plan.conn;
     let key = FlowKey {
         src: Addr::UNSPECIFIED,
         dst: conn.caddr.get(),
@@ -93,6 +102,17 @@ pub(crate) fn enter<T: Tables>(tables: &T, id: ConnId, conn: &Conn) -> bool {
     }
     conn.rev_hash.set(hash);
     true
+}
+
+/// Whether a record is the connection that a client's packet was found to be of: the record may be another's by now.
+#[inline(always)]
+fn is_for(conn: &Conn, flow: &Flow) -> bool {
+    conn.flags.get() & conn_flags::LIVE != 0
+        && conn.forward.get() == Forward::Local as u8
+        && conn.tun_flags.get() == ELSEWHERE
+        && conn.caddr.get() == flow.key.src
+        && (flow.piece == piece::LATER || conn.cport.get() == flow.key.sport)
+        && conn.proto.get() == UDP
 }
 
 /// Decides a packet that this host sends: [`Reason::LocalOut`] with `plan` filled, or [`Reason::NoService`].

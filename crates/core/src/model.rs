@@ -330,6 +330,11 @@ impl Model {
                 }
             }
             Outcome::Answered => (reason, self.answer(frame, &flow, reason, 0, &plan)),
+            Outcome::Passed
+                if reason == Reason::LocalNode && plan.here != 0 && !here::expect_answers(self, &flow, &plan) =>
+            {
+                (Reason::TableFull, None)
+            }
             Outcome::Passed if reason == Reason::ProbeIn => (reason, self.translated(frame, &flow, &plan)),
             Outcome::Passed if reason == Reason::LocalNode && here::is_readdressed(&flow, &plan) => {
                 let plan = Plan { forward: Forward::Masq as u8, ..plan };

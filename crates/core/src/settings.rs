@@ -177,8 +177,10 @@ impl Settings {
     /// Whether connections to this port (host order) are FTP's control connections.
     #[inline(always)]
     pub fn is_ftp_port(&self, port: u16) -> bool {
-        // Unused places are 0, and so is no port.
-        self.ftp_ports.iter().fold(false, |is, place| is | (*place == port)) && port != 0
+        // Unused places are 0, and so is no port. By arithmetic, because each branch here doubles the verifier's work: 1 when
+        // they are equal.
+        let equal = |place: &u16| ((*place ^ port) as u32).wrapping_sub(1) >> 31;
+        self.ftp_ports.iter().fold(0, |is, place| is | equal(place)) != 0 && port != 0
     }
 
     /// The defences in force with so many free connection records: flags of [`defence`].

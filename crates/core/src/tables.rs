@@ -7,7 +7,8 @@ use crate::abi::{
     BLOCK_ENTRIES, Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, ProbeFlow,
     SchedState, Service, ServiceId, ServiceKey, ServiceSlot,
 };
-use crate::conn::{embryo, table};
+use crate::conn::life::End;
+use crate::conn::{embryo, life, table};
 use crate::plan::Plan;
 use crate::service::Found;
 use core::cell::Cell;
@@ -66,6 +67,26 @@ pub trait Tables {
         Self: Sized,
     {
         embryo::try_take(self, ring)
+    }
+
+    /// Counts what a server says first: [`life::note_first_word`].
+    #[inline(always)]
+    fn note_first_word(&self, id: ConnId, event: u8, of_server: bool)
+    where
+        Self: Sized,
+    {
+        life::note_first_word(self, id, event, of_server);
+    }
+
+    /// Ends a connection: [`life::expire`].
+    #[inline(always)]
+    fn expire(&self, id: ConnId, end: End)
+    where
+        Self: Sized,
+    {
+        if let Some(conn) = self.conn(id) {
+            life::expire(self, id, conn, self.now(), end);
+        }
     }
 
     /// Places in each ring of embryonic connections, a power of two.

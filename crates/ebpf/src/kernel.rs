@@ -17,6 +17,7 @@ use rvs_core::abi::{
 };
 use rvs_core::begin;
 use rvs_core::conn::embryo::Taken;
+use rvs_core::conn::life::End;
 use rvs_core::conn::table::Entered;
 use rvs_core::mark;
 use rvs_core::plan::Plan;
@@ -120,6 +121,16 @@ impl<const XDP: bool> Tables for Maps<XDP> {
     #[inline(always)]
     fn try_embryo(&self, ring: u32) -> Taken {
         stage::try_embryo(ring, self.now)
+    }
+
+    #[inline(always)]
+    fn note_first_word(&self, id: ConnId, event: u8, of_server: bool) {
+        stage::note_first_word(id, event, of_server);
+    }
+
+    #[inline(always)]
+    fn expire(&self, id: ConnId, end: End) {
+        stage::expire(id, end, self.now);
     }
 
     #[inline(always)]

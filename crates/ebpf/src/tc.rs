@@ -184,6 +184,9 @@ fn finish(skb: Skb, flow: &mut Flow, plan: &mut Plan, number: u32, now: u64) -> 
     match reason.outcome() {
         Outcome::Answered => stage::answer(skb, flow, plan, reason, 0),
         Outcome::Passed => {
+            if reason == Reason::LocalNode && plan.here != 0 && !stage::expect_answers(flow, plan, now) {
+                return verdict::tc(Reason::TableFull);
+            }
             let done = match reason {
                 Reason::LocalNode if here::is_readdressed(flow, plan) => {
                     plan.forward = Forward::Masq as u8;

@@ -143,7 +143,7 @@ pub fn step<T: Tables>(tables: &T, flow: &Flow, hit: &Hit<'_>, now: u64) {
         Direction::In => Column::Input,
     };
     if !matches!(column, Column::InputOnly) && proto::awaits_server(protocol, conn.state.get()) {
-        note_first_word(tables, conn, flow.tcp_flags, hit.direction);
+        tables.note_first_word(hit.id, flow.tcp_flags, matches!(hit.direction, Direction::Out));
     }
     let secure = tables.control().is_some_and(Control::secure_tcp);
     // Twice, when another CPU moved it between the look and the move; a third party can't exist for two directions.
@@ -166,8 +166,8 @@ pub fn step<T: Tables>(tables: &T, flow: &Flow, hit: &Hit<'_>, now: u64) {
 /// Counts what a server says first to a connection that it is to accept or refuse. When the client gives up before, nothing is
 /// to be counted any more.
 #[inline(always)]
-fn note_first_word<T: Tables>(tables: &T, conn: &Conn, event: u8, from: Direction) {
-    let of_server = matches!(from, Direction::Out);
+pub fn note_first_word<T: Tables>(tables: &T, id: ConnId, event: u8, of_server: bool) {
+    let Some(conn) = tables.conn(id) else { return };
     if event & if of_server { SYN | RST } else { RST } == 0 {
         return;
     }
