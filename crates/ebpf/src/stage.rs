@@ -1,20 +1,22 @@
 //! The large stages as global functions: the verifier checks each once, by itself, instead of along every path that leads to
 //! it. They take at most five arguments, and memory by pointers that may be null as far as it knows.
 
+mod conns;
+
+pub(crate) use conns::{call_out, expect_answers, expire, note_first_word, sent};
+
 use crate::access::{Skb, Xdp};
 use crate::kernel::{self, Maps, TcMaps, XdpMaps};
 use crate::pieces::{self, Hold};
-use crate::{answer, ftp, hop, local, out, sched, sip, sum, sweep, tc, verdict, xdp};
+use crate::{answer, ftp, hop, local, sched, sip, sum, sweep, tc, verdict, xdp};
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use rvs_core::abi::{ConnId, FlowKey, SchedState, ServiceId, Talk};
 use rvs_core::begin::{self, Choice, Stages};
 use rvs_core::conn::embryo::{self, Taken};
-use rvs_core::conn::life::{self, End};
 use rvs_core::conn::table::{self, Entered};
 use rvs_core::decide::known;
 use rvs_core::flow::{self, Flow, Walked, classify};
 use rvs_core::fragment;
-use rvs_core::here;
 use rvs_core::ftp::{Expected, expect};
 use rvs_core::path_mtu;
 use rvs_core::plan::Plan;
@@ -238,61 +240,6 @@ pub(crate) fn try_embryo(ring: u32, now: u64) -> Taken {
         FLOODED => Taken::Flooded,
         id => Taken::Record(id as ConnId),
     }
-}
-
-/// Counts what a server says first; always 0.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn stage_note_first_word(id: ConnId, event: u32, of_server: u32) -> u32 {
-    life::note_first_word(&TcMaps::at(0), id, event as u8, of_server != 0);
-    0
-}
-
-/// Counts what a server says first.
-#[inline(always)]
-pub(crate) fn note_first_word(id: ConnId, event: u8, of_server: bool) {
-    stage_note_first_word(id, event as u32, of_server as u32);
-}
-
-/// Ends a connection; always 0.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn stage_expire(id: ConnId, end: u32, now: u64) -> u32 {
-    const TIME_UP: u32 = End::TimeUp as u32;
-    const NOW: u32 = End::Now as u32;
-    let end = match end {
-        TIME_UP => End::TimeUp,
-        NOW => End::Now,
-        _ => End::Embryonic,
-    };
-    let maps = TcMaps::at(now);
-    if let Some(conn) = maps.conn(id) {
-        life::expire(&maps, id, conn, now, end);
-    }
-    0
-}
-
-/// Ends a connection.
-#[inline(always)]
-pub(crate) fn expire(id: ConnId, end: End, now: u64) {
-    stage_expire(id, end as u32, now);
-}
-
-/// Has the answers to a datagram for a server on this host translated; 0 when there is no room for that.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn stage_expect_answers(flow: *const Flow, plan: *const Plan, now: u64) -> u32 {
-    if flow.is_null() || plan.is_null() {
-        return 0;
-    }
-    // SAFETY: not null, and the verifier knows their sizes from the types.
-    here::expect_answers(&TcMaps::at(now), unsafe { &*flow }, unsafe { &*plan }) as u32
-}
-
-/// Has the answers to a datagram for a server on this host translated; whether there was room for that.
-#[inline(always)]
-pub(crate) fn expect_answers(flow: &Flow, plan: &Plan, now: u64) -> bool {
-    stage_expect_answers(flow, plan, now) != 0
 }
 
 /// Works out the defences anew; 0 when it cannot.
@@ -659,23 +606,6 @@ pub(crate) fn masqueraded_server(from: &FlowKey, count: u32, engine: bool) -> i6
     stage_server(from, count, engine as u32)
 }
 
-/// Begins the connection of a call that a real server begins; the number of the reason.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn stage_call_out(flow: *mut Flow, plan: *mut Plan, now: u64) -> u32 {
-    if flow.is_null() || plan.is_null() {
-        return Reason::NoConfig as u32;
-    }
-    // SAFETY: not null, and the verifier knows their sizes from the types.
-    begin::call_out(&TcMaps::at(now), unsafe { &mut *flow }, unsafe { &mut *plan }) as u32
-}
-
-/// Begins the connection of a call that a real server begins; the number of the reason.
-#[inline(always)]
-pub(crate) fn call_out(flow: &mut Flow, plan: &mut Plan, now: u64) -> u32 {
-    stage_call_out(flow, plan, now)
-}
-
 /// Remembers what became of a first fragment, and lets those go that wait for it; 0 when the packet was lost by that.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -757,23 +687,6 @@ extern "C" fn stage_steer(skb: *mut __sk_buff, flow: *const Flow, plan: *const P
 #[inline(always)]
 pub(crate) fn steer(skb: Skb, flow: &Flow, plan: &Plan) -> bool {
     stage_steer(skb.0, flow, plan) != 0
-}
-
-/// Understands and decides a packet that this host sends; the number of the reason.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn stage_sent(skb: *mut __sk_buff, flow: *mut Flow, plan: *mut Plan, mark: u32, now: u64) -> u32 {
-    if flow.is_null() || plan.is_null() {
-        return Reason::NoConfig as u32;
-    }
-    // SAFETY: not null, and the verifier knows their sizes from the types.
-    out::decide(Skb(skb), unsafe { &mut *flow }, unsafe { &mut *plan }, mark, now)
-}
-
-/// Understands and decides a packet that this host sends; the number of the reason.
-#[inline(always)]
-pub(crate) fn sent(skb: Skb, flow: &mut Flow, plan: &mut Plan, mark: u32, now: u64) -> u32 {
-    stage_sent(skb.0, flow, plan, mark, now)
 }
 
 /// Learns the path MTU of a tunnel from an ICMP error; the number of the reason.
