@@ -261,8 +261,10 @@ impl<const XDP: bool> Tables for Maps<XDP> {
 
     #[inline(always)]
     fn probe_flow(&self, key: &FlowKey) -> Option<ProbeFlow> {
+        // Linux 6.1 takes keys from the stack, and not from where this one may lie.
+        let key = core::hint::black_box(*key);
         // SAFETY: read at once; an element that is replaced meanwhile is of another health check.
-        PROBE_FLOWS.get_ptr(key).map(|p| unsafe { *p })
+        PROBE_FLOWS.get_ptr(&key).map(|p| unsafe { *p })
     }
 
     #[inline(always)]
