@@ -63,7 +63,7 @@ pub struct Choice {
 #[inline(always)]
 pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     let Some(control) = tables.control() else { return Reason::NoConfig };
-    if probe::answered(tables, control, flow, plan) {
+    if probe::are_on(control, tables.now()) && tables.probe_answered(flow, plan) {
         return if tables.can_answer() { Reason::ProbeIn } else { Reason::Deferred };
     }
     if flow.is_icmp() && (control.settings().schedule_icmp == 0 || !tables.can_answer()) {

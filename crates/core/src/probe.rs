@@ -71,10 +71,7 @@ pub fn remembered(probe: &Probe, flow: &Flow) -> (FlowKey, ProbeFlow) {
 
 /// Decides a packet that may be the answer to a probe, or an ICMP error about one: fills in `plan` and is `true` if so.
 #[inline(always)]
-pub(crate) fn answered<T: Tables>(tables: &T, control: &Control, flow: &Flow, plan: &mut Plan) -> bool {
-    if !are_on(control, tables.now()) {
-        return false;
-    }
+pub fn answered<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> bool {
     let Some(of) = tables.probe_flow(&flow.key) else { return false };
     plan.next = flow.key.dst;
     plan.addr = of.rip;

@@ -9,7 +9,9 @@ use crate::abi::{
 };
 use crate::conn::life::End;
 use crate::conn::{embryo, life, table};
+use crate::flow::Flow;
 use crate::plan::Plan;
+use crate::probe;
 use crate::service::Found;
 use core::cell::Cell;
 
@@ -76,6 +78,15 @@ pub trait Tables {
         Self: Sized,
     {
         life::note_first_word(self, id, event, of_server);
+    }
+
+    /// Decides a packet that may be the answer to a health check: [`probe::answered`].
+    #[inline(always)]
+    fn probe_answered(&self, flow: &Flow, plan: &mut Plan) -> bool
+    where
+        Self: Sized,
+    {
+        probe::answered(self, flow, plan)
     }
 
     /// Ends a connection: [`life::expire`].

@@ -19,6 +19,7 @@ use rvs_core::begin;
 use rvs_core::conn::embryo::Taken;
 use rvs_core::conn::life::End;
 use rvs_core::conn::table::Entered;
+use rvs_core::flow::Flow;
 use rvs_core::mark;
 use rvs_core::plan::Plan;
 use rvs_core::sched::Kind;
@@ -126,6 +127,11 @@ impl<const XDP: bool> Tables for Maps<XDP> {
     #[inline(always)]
     fn note_first_word(&self, id: ConnId, event: u8, of_server: bool) {
         stage::note_first_word(id, event, of_server);
+    }
+
+    #[inline(always)]
+    fn probe_answered(&self, flow: &Flow, plan: &mut Plan) -> bool {
+        stage::probe_answered(flow, plan)
     }
 
     #[inline(always)]

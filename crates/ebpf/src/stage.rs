@@ -3,7 +3,7 @@
 
 mod conns;
 
-pub(crate) use conns::{call_out, expect_answers, expire, note_first_word, sent};
+pub(crate) use conns::{call_out, expect_answers, expire, note_first_word, probe_answered, sent};
 
 use crate::access::{Skb, Xdp};
 use crate::kernel::{self, Maps, TcMaps, XdpMaps};

@@ -10,6 +10,7 @@ use rvs_core::conn::life::{self, End};
 use rvs_core::flow::Flow;
 use rvs_core::here;
 use rvs_core::plan::Plan;
+use rvs_core::probe;
 use rvs_core::tables::Tables;
 use rvs_core::verdict::Reason;
 
@@ -100,4 +101,21 @@ extern "C" fn stage_sent(skb: *mut __sk_buff, flow: *mut Flow, plan: *mut Plan, 
 #[inline(always)]
 pub(crate) fn sent(skb: Skb, flow: &mut Flow, plan: &mut Plan, mark: u32, now: u64) -> u32 {
     stage_sent(skb.0, flow, plan, mark, now)
+}
+
+/// Decides a packet that may be the answer to a health check; 0 when it is none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_probe_answered(flow: *const Flow, plan: *mut Plan) -> u32 {
+    if flow.is_null() || plan.is_null() {
+        return 0;
+    }
+    // SAFETY: not null, and the verifier knows their sizes from the types.
+    probe::answered(&TcMaps::at(0), unsafe { &*flow }, unsafe { &mut *plan }) as u32
+}
+
+/// Decides a packet that may be the answer to a health check; whether it is one.
+#[inline(always)]
+pub(crate) fn probe_answered(flow: &Flow, plan: &mut Plan) -> bool {
+    stage_probe_answered(flow, plan) != 0
 }
