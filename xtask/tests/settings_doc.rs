@@ -56,6 +56,7 @@ fn values(rule: Rule) -> String {
         Rule::PowerOfTwo => "power of two".to_owned(),
         Rule::Pair => "two numbers, the first below the second".to_owned(),
         Rule::Cpus => "list of CPUs".to_owned(),
+        Rule::Ports => "list of at most eight ports".to_owned(),
     }
 }
 

@@ -78,7 +78,7 @@ fn as_json(steps: &[Step<'_>], settings: &Settings, short: bool) -> String {
     let value = |setting: &Setting| {
         let text = sysctl::show(settings, setting, short);
         match setting.rule {
-            Rule::Cpus => Value::from(text),
+            Rule::Cpus | Rule::Ports => Value::from(text),
             Rule::Pair => text.split('\t').map(number).collect(),
             _ => number(&text),
         }

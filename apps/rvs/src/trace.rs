@@ -166,6 +166,7 @@ const fn hook_name(number: u8) -> &'static str {
         hook::TC => "tc",
         hook::XDP => "xdp",
         hook::MARK => "mark",
+        hook::OUT => "out",
         _ => "unknown",
     }
 }

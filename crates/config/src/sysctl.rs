@@ -2,7 +2,7 @@
 //!
 //! Nothing here changes a director: [`assign`] changes a record, and [`show`] prints one.
 
-use rvs_core::settings::{ALL, CPUS, Rule, Setting, Settings};
+use rvs_core::settings::{ALL, CPUS, FTP_PORTS, Rule, Setting, Settings};
 use std::fmt;
 
 /// What the names of all settings begin with.
@@ -34,6 +34,7 @@ impl fmt::Display for Wrong {
                     Rule::Defence => f.write_str("it must be a number from 0 to 3"),
                     Rule::PowerOfTwo => f.write_str("it must be a power of two"),
                     Rule::Pair => f.write_str("it must be two numbers, the first below the second"),
+                    Rule::Ports => write!(f, "it must be a list of at most {FTP_PORTS} ports, such as 21,2121"),
                     Rule::Cpus => write!(f, "it must be a list of CPUs below {CPUS}, such as 0-3,8"),
                 }
             }
@@ -62,6 +63,14 @@ pub fn assign(settings: &mut Settings, setting: &'static Setting, text: &str) ->
         let cpus = cpus(text.trim()).ok_or_else(invalid)?;
         for (word, cpus) in words[setting.at..].iter_mut().zip(cpus) {
             *word = cpus.cast_signed();
+        }
+        return Ok(());
+    }
+    if setting.rule == Rule::Ports {
+        let ports = ports(text.trim()).ok_or_else(invalid)?;
+        for (word, pair) in words[setting.at..].iter_mut().zip(ports.chunks_exact(2)) {
+            let ([a, b], [c, d]) = (pair[0].to_ne_bytes(), pair[1].to_ne_bytes());
+            *word = i32::from_ne_bytes([a, b, c, d]);
         }
         return Ok(());
     }
@@ -121,12 +130,33 @@ fn cpus(text: &str) -> Option<[u32; CPUS / 32]> {
     Some(bits)
 }
 
+/// A list of ports; empty: none.
+fn ports(text: &str) -> Option<[u16; FTP_PORTS]> {
+    let mut ports = [0; FTP_PORTS];
+    let mut places = ports.iter_mut();
+    for part in text.split(',').filter(|_| !text.is_empty()) {
+        let port: u16 = part.trim().bytes().all(|byte| byte.is_ascii_digit()).then(|| part.trim().parse().ok())??;
+        *places.next().filter(|_| port != 0)? = port;
+    }
+    Some(ports)
+}
+
+fn port_list(words: &[i32]) -> String {
+    let both = |word: &i32| {
+        let [a, b, c, d] = word.to_ne_bytes();
+        [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d])]
+    };
+    let ports = words.iter().take(FTP_PORTS / 2).flat_map(both);
+    ports.filter(|port| *port != 0).map(|port| port.to_string()).collect::<Vec<_>>().join(",")
+}
+
 /// The value of a setting as text. `short`: the automatic defences are on.
 pub fn show(settings: &Settings, setting: &Setting, short: bool) -> String {
     let words = &settings.words()[setting.at..];
     match setting.rule {
         Rule::Pair => format!("{}\t{}", words[0], words[1]),
         Rule::Cpus => cpu_list(words),
+        Rule::Ports => port_list(words),
         Rule::Defence if words[0] == 1 && short => "2".to_owned(),
         _ => words[0].to_string(),
     }
@@ -161,8 +191,8 @@ mod tests {
             }
             known += 1;
         }
-        // The newer ones, which the recorded kernel did not have yet or had not loaded.
-        assert_eq!(known + 4, ALL.len());
+        // The newer ones, which the recorded kernel did not have yet or had not loaded, and the one that is a module's parameter.
+        assert_eq!(known + 5, ALL.len());
     }
 
     #[test]
@@ -228,6 +258,23 @@ mod tests {
         for text in ["512", "3-1", "a", "1-", "-1", "1 2", "99999999999999999999"] {
             assert!(assign(&mut settings, setting, text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn lists_of_ports_print_as_they_are_read() {
+        let setting = find("ftp_ports").unwrap();
+        let mut settings = Settings::DEFAULT;
+        assert_eq!(show(&settings, setting, false), "21");
+        for (text, wanted) in [("21, 2121", "21,2121"), ("1,2,3,4,5,6,7,65535", "1,2,3,4,5,6,7,65535"), ("", "")] {
+            assign(&mut settings, setting, text).unwrap();
+            assert_eq!(show(&settings, setting, false), wanted);
+        }
+        assert!(!settings.is_ftp_port(21) && !settings.is_ftp_port(0));
+        assign(&mut settings, setting, "2121").unwrap();
+        for text in ["0", "65536", "21,", ",21", "a", "-1", "21 2121", "1,2,3,4,5,6,7,8,9"] {
+            assert!(assign(&mut settings, setting, text).is_err(), "{text}");
+        }
+        assert!(settings.is_ftp_port(2121) && !settings.is_ftp_port(21));
     }
 
     #[test]

@@ -30,7 +30,7 @@ use rvs_wire::{Addr, Be16};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Version of everything in this file; part of the path that the maps are pinned under.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Priority of packets that are only tried, by the kernel's test runs: they have not come from anywhere.
 pub const TRIAL: u32 = 0x5256_5354;
@@ -193,8 +193,12 @@ pub struct Control {
     pub ftp_services: u32,
     /// Second of the coarse monotonic clock until which data connections may be expected.
     pub expects_until: Cell<u32>,
+    /// Second of the coarse monotonic clock until which probes hold ([`crate::probe`]); 0: there are none.
+    pub probes_until: Cell<u32>,
+    /// Services with a persistence engine that exist; 0 spares real servers' datagrams of no connection the look.
+    pub engine_services: u32,
     /// Zero.
-    pub rest: [u32; 12],
+    pub rest: [u32; 2],
 }
 
 impl Control {
@@ -272,4 +276,6 @@ const _: () = {
     assert!(size_of::<Talk>() == 24);
     assert!(size_of::<EngineData>() == 264);
     assert!(size_of::<MarkRule>() == 96);
+    assert!(size_of::<Probe>() == 44);
+    assert!(size_of::<ProbeFlow>() == 20);
 };

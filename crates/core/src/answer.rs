@@ -36,12 +36,12 @@ impl Answer {
     #[inline(always)]
     pub const fn for_reason(reason: Reason, mtu: u16, v6: bool) -> Option<Self> {
         match (reason, v6) {
-            (Reason::NoDestination | Reason::NoMaster, false) => {
+            (Reason::NoDestination | Reason::NoMaster | Reason::NoListener, false) => {
                 Some(Self { kind: icmp::UNREACHABLE, code: icmp::PORT, mtu: 0 })
             }
             (Reason::TtlExceeded, false) => Some(Self { kind: icmp::TIME_EXCEEDED, code: 0, mtu: 0 }),
             (Reason::FragNeeded, false) => Some(Self { kind: icmp::UNREACHABLE, code: icmp::FRAG_NEEDED, mtu }),
-            (Reason::NoDestination | Reason::NoMaster, true) => {
+            (Reason::NoDestination | Reason::NoMaster | Reason::NoListener, true) => {
                 Some(Self { kind: icmp6::UNREACHABLE, code: icmp6::PORT, mtu: 0 })
             }
             (Reason::TtlExceeded, true) => Some(Self { kind: icmp6::TIME_EXCEEDED, code: 0, mtu: 0 }),

@@ -1,8 +1,8 @@
 //! How a connection begins: a service, a persistence template or a scheduler's choice, a record, two entries in the table.
 
 use crate::abi::{
-    Conn, ConnId, Control, Dest, DestState, FlowKey, Forward, ListEntry, ServiceId, ServiceKey, TEMPLATE_FAMILY,
-    conn_flags, flags,
+    Conn, ConnId, Control, Dest, DestId, DestState, FlowKey, Forward, ListEntry, ServiceId, ServiceKey,
+    TEMPLATE_FAMILY, conn_flags, flags,
 };
 use crate::conn::life::End;
 use crate::conn::table::Entered;
@@ -10,7 +10,9 @@ use crate::conn::{Column, Direction, embryo, life, proto, table};
 use crate::decide::{answer, forwarded};
 use crate::flow::{Flow, piece};
 use crate::ftp::{self, expect};
+use crate::here;
 use crate::plan::Plan;
+use crate::probe;
 use crate::service::{self, Found};
 use crate::sip;
 use crate::tables::{Count, Tables};
@@ -61,6 +63,9 @@ pub struct Choice {
 #[inline(always)]
 pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     let Some(control) = tables.control() else { return Reason::NoConfig };
+    if probe::are_on(control, tables.now()) && tables.probe_answered(flow, plan) {
+        return if tables.can_answer() { Reason::ProbeIn } else { Reason::Deferred };
+    }
     if flow.is_icmp() && (control.settings().schedule_icmp == 0 || !tables.can_answer()) {
         return Reason::IcmpUnrelated;
     }
@@ -148,6 +153,15 @@ pub fn begin<T: Stages>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
 /// connection is gone (`nat_icmp_send`).
 #[inline(always)]
 fn nobodys<T: Tables>(tables: &T, flow: &Flow, control: &Control, plan: &mut Plan) -> Reason {
+    if control.engine_services != 0 && flow.proto == UDP {
+        if !tables.can_answer() {
+            return Reason::Deferred;
+        }
+        match calls(tables, flow, control, plan) {
+            Reason::NoService => {}
+            reason => return reason,
+        }
+    }
     let is_reset = flow.proto == TCP && flow.tcp_flags & RST != 0;
     if control.settings().nat_icmp_send == 0 || is_reset || !flow.has_ports() {
         return Reason::NoService;
@@ -155,7 +169,7 @@ fn nobodys<T: Tables>(tables: &T, flow: &Flow, control: &Control, plan: &mut Pla
     if !tables.can_answer() {
         return Reason::Deferred;
     }
-    match tables.masqueraded_server(&flow.key, control.dests_used) {
+    match tables.masqueraded_server(&flow.key, control.dests_used, false) {
         Some(dest) => {
             // The answer comes from the director's own address.
             plan.outward = 1;
@@ -163,6 +177,97 @@ fn nobodys<T: Tables>(tables: &T, flow: &Flow, control: &Control, plan: &mut Pla
             Reason::NoMaster
         }
         None => Reason::NoService,
+    }
+}
+
+/// A datagram that may be a call which a masqueraded real server of a service with a persistence engine begins by itself:
+/// [`Reason::NoService`] when it is not. Otherwise the hook has to do something first, and then to ask again: to look into the
+/// datagram or, when it has looked, to [`call_out`].
+#[inline(always)]
+fn calls<T: Tables>(tables: &T, flow: &Flow, control: &Control, plan: &mut Plan) -> Reason {
+    let Some(server) = tables.masqueraded_server(&flow.key, control.dests_used, true) else { return Reason::NoService };
+    if flow.tcp_flags != 0 && tables.call() == sip::NONE {
+        return Reason::NoService;
+    }
+    plan.dest = server;
+    Reason::Deferred
+}
+
+/// Whether a destination is of a service with a persistence engine and a port, which calls of its own can come from.
+#[inline(always)]
+pub fn has_engine<T: Tables>(tables: &T, dest: &Dest) -> bool {
+    service::now(tables, dest.service).is_some_and(|found| found.slot.engine != 0 && found.port != Be16::ZERO)
+}
+
+/// Begins the connection of a call that the real server `plan.dest` begins: it is the service's, as if the one who is called had
+/// called it, and so is the call's template, so that what comes of it finds this server. [`Reason::LostRace`]: it is there now,
+/// look again. The flow is what it was before, in the end: program stacks are small.
+#[inline(always)]
+pub fn call_out<T: Stages>(tables: &T, flow: &mut Flow, plan: &mut Plan) -> Reason {
+    let server = plan.dest;
+    let (Some(dest), Some((entry, _))) = (tables.dest(server), life::entry_of(tables, server)) else {
+        return Reason::NoService;
+    };
+    let (Some(found), Some(owner)) = (service::now(tables, dest.service), tables.service(dest.service)) else {
+        return Reason::NoService;
+    };
+    plan.next = flow.key.dst;
+    plan.addr = owner.key.addr;
+    plan.port = owner.key.port;
+    plan.forward = Forward::Masq as u8;
+    plan.outward = 1;
+    plan.family = flow.key.family;
+    plan.inside = flow.key.family;
+    if flow.ttl <= 1 {
+        return Reason::TtlExceeded;
+    }
+    let (from, from_port) = (flow.key.src, flow.key.sport);
+    flow.key.src = flow.key.dst;
+    flow.key.sport = flow.key.dport;
+    flow.key.dst = owner.key.addr;
+    flow.key.dport = owner.key.port;
+    let reason = call_in(tables, flow, &found, entry, server);
+    flow.key.dst = flow.key.src;
+    flow.key.dport = flow.key.sport;
+    flow.key.src = from;
+    flow.key.sport = from_port;
+    reason
+}
+
+/// The template and the connection of a call, whose flow is from the one who is called to the service, with this entry and its
+/// server.
+#[inline(always)]
+fn call_in<T: Stages>(tables: &T, flow: &Flow, found: &Found<'_>, entry: u32, server: DestId) -> Reason {
+    let known = tables.find_template(flow, found);
+    let control = match known {
+        Some(choice) if choice.entry == entry => choice.control,
+        other => {
+            // Of another server until now: the call goes on with this one.
+            if let Some(other) = other
+                && let Some(template) = tables.conn(other.control.wrapping_sub(1))
+            {
+                life::retire(tables, other.control.wrapping_sub(1), template);
+            }
+            let Some(id) = tables.alloc_conn() else { return Reason::TableFull };
+            if !tables.create_template(flow, found, entry, id) {
+                return Reason::TableFull;
+            }
+            id.wrapping_add(1)
+        }
+    };
+    tables.count(found.id, server, Count::Conn);
+    if found.slot.flags & flags::ONE_PACKET != 0 {
+        tables.count(found.id, server, Count::Out(flow.len));
+        return Reason::NatOut;
+    }
+    // The same two ends may have been in another call, with another server.
+    if let Some(hit) = table::find(tables, &flow.key, table::hash(&flow.key, tables.hash_seed())) {
+        life::expire(tables, hit.id, hit.conn, tables.now(), End::Now);
+    }
+    let Some(id) = tables.alloc_conn() else { return Reason::TableFull };
+    match tables.create(flow, found.id, Choice { entry, control }, id) {
+        Ok(()) => Reason::LostRace,
+        Err(reason) => reason,
     }
 }
 
@@ -203,9 +308,12 @@ fn one_packet<T: Tables>(tables: &T, flow: &Flow, found: &Found<'_>, entry: &Lis
     plan.family = dest.family;
     plan.inside = flow.key.family;
     plan.tun_type = entry.tun_type;
-    plan.tun_flags = entry.tun_flags as u8;
+    // Of a datagram that is masqueraded they would mean something else.
+    plan.tun_flags = if plan.is_nat() { 0 } else { entry.tun_flags as u8 };
     plan.tun_port = entry.tun_port;
     plan.tun_source = tunnel::source_port(&flow.key);
+    let same_place = plan.addr == flow.key.dst && plan.port == flow.key.dport;
+    plan.here = here::is_elsewhere(entry, same_place) as u8;
     if !tables.can_send(plan, flow.len) {
         // As if it had not been here: the TC hook schedules it anew.
         return Reason::Deferred;
@@ -393,6 +501,16 @@ pub fn create<T: Tables>(
     conn.dfamily.set(dest.family);
     serve(conn, service, entry);
     conn.mark.set(service::mark_of(&key));
+    if masq {
+        let port = flow.key.dport.host();
+        let read =
+            flow.key.proto == TCP && tables.control().is_some_and(|control| control.settings().is_ftp_port(port));
+        conn.tun_flags.set(if read { ftp::IS_CONTROL } else { 0 });
+    }
+    let elsewhere = here::is_elsewhere(entry, dest.addr == flow.key.dst && dport == flow.key.dport);
+    if entry.forward == Forward::Local as u8 {
+        conn.tun_flags.set(if elsewhere { here::ELSEWHERE } else { 0 });
+    }
     let flags = conn_flags::LIVE
         | if masq { 0 } else { conn_flags::NO_OUTPUT }
         | if embryonic { conn_flags::EMBRYO } else { 0 }

@@ -51,16 +51,16 @@ pub fn known<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> Option<Reas
     let hit = table::find(tables, &flow.key, table::hash(&flow.key, tables.hash_seed()))?;
     // One that controls others lives on: a control connection while its data flow.
     if life::is_expired(hit.conn, now) && hit.conn.controlled.get() == 0 {
-        life::expire(tables, hit.id, hit.conn, now, End::TimeUp);
+        tables.expire(hit.id, End::TimeUp);
         return None;
     }
     if life::gives_way(tables, flow, &hit) {
-        life::expire(tables, hit.id, hit.conn, now, End::Now);
+        tables.expire(hit.id, End::Now);
         return None;
     }
     let purged = hit.conn.flags.get() & conn_flags::PURGED != 0;
     if purged && begins_anew(flow, &hit) {
-        life::expire(tables, hit.id, hit.conn, now, End::Now);
+        tables.expire(hit.id, End::Now);
         return None;
     }
     plan.set(hit.id, hit.conn, hit.direction);
@@ -69,7 +69,7 @@ pub fn known<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> Option<Reas
     }
     if let Some(reason) = obstacle(tables, flow, plan, hit.direction) {
         if matches!(reason, Reason::DestGone) && life::ends_without_dest(tables) {
-            life::expire(tables, hit.id, hit.conn, now, End::Now);
+            tables.expire(hit.id, End::Now);
         }
         return Some(reason);
     }

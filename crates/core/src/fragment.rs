@@ -4,7 +4,7 @@
 //! that finds none came early: it is held ([`Reason::FragmentHeld`]) until the first one shows where it goes. Nothing is put
 //! together here: pieces travel as pieces, in their sizes, and each is counted.
 
-use crate::abi::{Fate, FlowKey, conn_flags, fates};
+use crate::abi::{Conn, ConnId, Fate, FlowKey, conn_flags, fates};
 use crate::conn::Direction;
 use crate::decide::{forwarded, obstacle};
 use crate::flow::{Flow, piece};
@@ -37,6 +37,8 @@ pub fn key(flow: &Flow) -> FlowKey {
 pub fn fate<T: Tables>(tables: &T, plan: &Plan, reason: Reason) -> Fate {
     let expires = tables.now() + HOLD_NS;
     let kind = match reason.outcome() {
+        // Left to the host, too, but as pieces of a connection.
+        _ if matches!(reason, Reason::LocalNode) => fates::FORWARDED,
         Outcome::Forwarded => fates::FORWARDED,
         Outcome::Passed => fates::PASSED,
         Outcome::Dropped | Outcome::Answered | Outcome::Held => fates::DROPPED,
@@ -60,10 +62,7 @@ pub fn follow<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
         fates::PASSED => return Reason::Fragment,
         _ => return Reason::FragmentDropped,
     }
-    let Some(conn) = tables.conn(fate.conn) else { return Reason::FragmentDropped };
-    if conn.serial.get() != fate.serial || conn.flags.get() & conn_flags::LIVE == 0 {
-        return Reason::FragmentDropped;
-    }
+    let Some(conn) = conn_of(tables, &fate) else { return Reason::FragmentDropped };
     let direction = if fate.outward != 0 { Direction::Out } else { Direction::In };
     plan.set(fate.conn, conn, direction);
     if let Some(reason) = obstacle(tables, flow, plan, direction) {
@@ -72,6 +71,21 @@ pub fn follow<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> Reason {
     let count = if fate.outward != 0 { Count::Out(flow.len) } else { Count::In(flow.len) };
     tables.count(conn.service.get(), conn.dest.get(), count);
     forwarded(flow, plan)
+}
+
+/// The connection of a fate, as long as it lives.
+#[inline(always)]
+fn conn_of<'a, T: Tables>(tables: &'a T, fate: &Fate) -> Option<&'a Conn> {
+    let conn = tables.conn(fate.conn)?;
+    (conn.serial.get() == fate.serial && conn.flags.get() & conn_flags::LIVE != 0).then_some(conn)
+}
+
+/// The connection whose server on this host sent the first fragment of a packet that `flow` is another one of.
+#[inline(always)]
+pub(crate) fn whose<'a, T: Tables>(tables: &'a T, flow: &Flow) -> Option<(ConnId, &'a Conn)> {
+    let fate = tables.fate(&key(flow))?;
+    let ours = fate.kind == fates::FORWARDED && fate.outward != 0 && fate.expires > tables.now();
+    if ours { Some((fate.conn, conn_of(tables, &fate)?)) } else { None }
 }
 
 /// Whether the pieces that follow a packet must be told.

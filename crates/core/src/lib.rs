@@ -19,12 +19,14 @@ pub mod fragment;
 #[cfg(any(test, feature = "model"))]
 pub mod frames;
 pub mod ftp;
+pub mod here;
 pub mod mark;
 #[cfg(any(test, feature = "model"))]
 pub mod model;
 pub mod packet;
 pub mod path_mtu;
 pub mod plan;
+pub mod probe;
 pub mod reset;
 pub mod rewrite;
 pub mod sched;

@@ -1,10 +1,12 @@
 //! Tables in memory, and a director made of them: the same decisions without a kernel. For tests, simulation and the
 //! comparison with the eBPF programs.
 
+mod sent;
+
 use crate::abi::{
     BLOCK_ENTRIES, Block, Bucket, CacheKey, Conn, ConnId, Control, Counters, Dest, DestId, DestState, Fate, FlowKey,
-    Forward, ListEntry, Locality, MarkRule, NO_PLACE, Remembered, Replicas, SHARDS, SchedState, Service, ServiceId,
-    ServiceKey, ServiceSlot, Talk, Timeouts,
+    Forward, ListEntry, Locality, MarkRule, NO_PLACE, Probe, ProbeFlow, Remembered, Replicas, SHARDS, SchedState,
+    Service, ServiceId, ServiceKey, ServiceSlot, Talk, Timeouts,
 };
 use crate::answer::{self, Answer};
 use crate::begin::Stages;
@@ -16,12 +18,12 @@ use crate::service::Found;
 use crate::tables::{Count, Tables, sched_state};
 use crate::tunnel::Inner;
 use crate::verdict::{Outcome, Reason};
-use crate::{begin, decide, fragment, ftp, mark, path_mtu, reset, rewrite, sip};
+use crate::{begin, decide, fragment, ftp, here, mark, path_mtu, reset, rewrite, sip};
 use core::cell::{Cell, RefCell};
 use core::net::{Ipv4Addr, Ipv6Addr};
 use rvs_wire::eth::{self, Eth};
 use rvs_wire::ipv4::Ipv4;
-use rvs_wire::ipv6::Ipv6;
+use rvs_wire::ipv6::{Ipv6, MIN_MTU};
 use rvs_wire::{Addr, Family, checksum};
 use std::collections::BTreeMap;
 use std::vec::Vec;
@@ -58,6 +60,9 @@ pub struct Model {
     pub talks: RefCell<BTreeMap<ConnId, Talk>>,
     /// What persistence engines made templates for, by template.
     pub engine_data: RefCell<BTreeMap<ConnId, Vec<u8>>>,
+    /// Health checks by the virtual service, by mark.
+    pub probes: RefCell<BTreeMap<u32, Probe>>,
+    probe_flows: RefCell<Vec<(FlowKey, ProbeFlow)>>,
     /// What an engine found in the packet at hand.
     found: RefCell<Vec<u8>>,
     called: Cell<u64>,
@@ -141,6 +146,8 @@ impl Model {
             own: [Ipv4Addr::new(10, 0, 2, 1).into(), Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 1).into()],
             talks: RefCell::default(),
             engine_data: RefCell::default(),
+            probes: RefCell::default(),
+            probe_flows: RefCell::default(),
             found: RefCell::default(),
             called: Cell::new(0),
             fates: RefCell::default(),
@@ -202,6 +209,8 @@ impl Model {
                 u_threshold: server.u_threshold,
                 l_threshold: server.l_threshold,
                 last_weight: server.last_weight,
+                // A server on this host is one that was configured for masquerading.
+                configured: if server.forward == Forward::Local { 0 } else { server.forward as u16 },
                 ..ListEntry::default()
             });
         }
@@ -298,7 +307,13 @@ impl Model {
                 // Nothing is left to anybody else here but what an engine must look into.
                 Reason::Deferred => {
                     self.look(frame, &mut flow);
-                    decide::decide(self, &flow, &mut plan)
+                    match decide::decide(self, &flow, &mut plan) {
+                        Reason::Deferred => match begin::call_out(self, &mut flow, &mut plan) {
+                            Reason::LostRace => decide::decide(self, &flow, &mut plan),
+                            reason => reason,
+                        },
+                        reason => reason,
+                    }
                 }
                 reason => reason,
             },
@@ -315,6 +330,16 @@ impl Model {
                 }
             }
             Outcome::Answered => (reason, self.answer(frame, &flow, reason, 0, &plan)),
+            Outcome::Passed
+                if reason == Reason::LocalNode && plan.here != 0 && !here::expect_answers(self, &flow, &plan) =>
+            {
+                (Reason::TableFull, None)
+            }
+            Outcome::Passed if reason == Reason::ProbeIn => (reason, self.translated(frame, &flow, &plan)),
+            Outcome::Passed if reason == Reason::LocalNode && here::is_readdressed(&flow, &plan) => {
+                let plan = Plan { forward: Forward::Masq as u8, ..plan };
+                (reason, self.translated(frame, &flow, &plan))
+            }
             Outcome::Passed | Outcome::Dropped => (reason, None),
             Outcome::Held => {
                 self.held.borrow_mut().push(frame.to_vec());
@@ -372,6 +397,9 @@ impl Model {
             _ => self.mtu,
         };
         if !plan.fits(flow.len, mtu) {
+            if flow.is_v6() && flow.len <= MIN_MTU as u32 {
+                return (Reason::TunnelNarrow, None);
+            }
             let keeps_df = self.control.settings().pmtu_disc != 0;
             if flow.dont_fragment == 0 || (plan.is_tunnel() && !flow.is_v6() && !keeps_df) {
                 let can_be_cut = frame[L3] == 0x45;
@@ -577,13 +605,18 @@ impl Tables for Model {
         true
     }
 
-    fn masqueraded_server(&self, from: &FlowKey, count: u32) -> Option<DestId> {
-        let _ = count;
-        (0..).zip(&self.dests).find_map(|(id, dest)| {
-            let entry = self.lists.get(dest.entry.get() as usize)?;
-            let key = &self.services.get(dest.service as usize)?.key;
-            begin::is_masqueraded_source(dest, entry, key, from).then_some(id)
-        })
+    fn masqueraded_server(&self, from: &FlowKey, count: u32, engine: bool) -> Option<DestId> {
+        let count = if count == 0 { self.dests.len() } else { count as usize };
+        let is_it = |dest: &Dest| {
+            let entry = &self.lists[dest.entry.get() as usize];
+            let owner = &self.services[dest.service as usize].key;
+            begin::is_masqueraded_source(dest, entry, owner, from) && (!engine || begin::has_engine(self, dest))
+        };
+        self.dests.iter().take(count).position(is_it).map(|id| id as DestId)
+    }
+
+    fn probe_flow(&self, key: &FlowKey) -> Option<ProbeFlow> {
+        self.probe_flows.borrow().iter().rev().find(|(k, _)| k == key).map(|(_, of)| *of)
     }
 
     fn fate(&self, key: &FlowKey) -> Option<Fate> {

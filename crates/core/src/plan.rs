@@ -31,12 +31,16 @@ pub struct Plan {
     pub inside: u8,
     /// Tunnels: type, as [`tunnel::Kind`].
     pub tun_type: u8,
-    /// Tunnels: flags, as [`tunnel::flags`].
+    /// Tunnels: flags, as [`tunnel::flags`]. Masquerading: [`crate::ftp::IS_CONTROL`] or 0.
     pub tun_flags: u8,
     /// Tunnels: UDP port at the real server.
     pub tun_port: Be16,
     /// Tunnels: UDP port of ours, which spreads flows over paths.
     pub tun_source: Be16,
+    /// 1: the real server is this host at another address or port than the service's ([`crate::here`]).
+    pub here: u8,
+    /// Zero.
+    pub pad: [u8; 3],
 }
 
 impl Default for Plan {
@@ -55,6 +59,8 @@ impl Default for Plan {
             tun_flags: 0,
             tun_port: Be16::ZERO,
             tun_source: Be16::ZERO,
+            here: 0,
+            pad: [0; 3],
         }
     }
 }
@@ -76,6 +82,7 @@ impl Plan {
                 self.family = conn.dfamily.get();
                 self.tun_type = conn.tun_type.get();
                 self.tun_flags = conn.tun_flags.get();
+                self.here = if self.is_local() { self.tun_flags } else { 0 };
                 self.tun_port = conn.tun_port.get();
                 if self.tun_type == tunnel::Kind::Gue as u8 {
                     self.tun_source = tunnel::source_port_of(conn);
@@ -87,6 +94,8 @@ impl Plan {
                 self.port = conn.vport.get();
                 self.forward = Forward::Masq as u8;
                 self.outward = 1;
+                self.here = 0;
+                self.tun_flags = conn.tun_flags.get();
                 self.family = conn.family.get();
             }
         }

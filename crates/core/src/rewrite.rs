@@ -9,6 +9,7 @@ use crate::packet::PacketMut;
 use crate::plan::Plan;
 use crate::tunnel::{Inner, Tunnel};
 use rvs_wire::checksum::Delta;
+use rvs_wire::eth::{self, Eth};
 use rvs_wire::icmp::Icmp;
 use rvs_wire::icmp6::Icmp6;
 use rvs_wire::ipv4::{self, Ipv4, proto};
@@ -202,6 +203,20 @@ pub fn hop<P: PacketMut + ?Sized>(packet: &mut P, flow: &Flow) -> Option<Inner> 
     let ip = packet.read::<Ipv4>(L3)?.hop();
     packet.write(L3, ip)?;
     Some(Inner::of_v4(&ip))
+}
+
+/// Takes back a hop: for packets that lose one on a way that is none.
+#[inline(always)]
+pub fn unhop<P: PacketMut + ?Sized>(packet: &mut P) -> Option<()> {
+    let frame: Eth = packet.read(0)?;
+    if frame.ethertype == eth::IPV6 {
+        let ip: Ipv6 = packet.read(L3)?;
+        return packet.write(L3, Ipv6 { hop_limit: ip.hop_limit.wrapping_add(1), ..ip });
+    }
+    let ip: Ipv4 = packet.read(L3)?;
+    let (old, new) = (Be16::from_raw(u16::from_ne_bytes([ip.ttl, 0])), ip.ttl.wrapping_add(1));
+    let delta = Delta::NONE.word(old, Be16::from_raw(u16::from_ne_bytes([new, 0])));
+    packet.write(L3, Ipv4 { ttl: new, checksum: delta.apply(ip.checksum), ..ip })
 }
 
 /// Writes the headers of a tunnel into the room made for them in front of the inner packet, of which `sum` is the one's-complement

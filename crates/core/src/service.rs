@@ -80,6 +80,15 @@ fn by_key<'a, T: Tables>(tables: &'a T, key: &ServiceKey) -> Option<Found<'a>> {
     })
 }
 
+/// The service with this number, as it is now; `None` when there is none any more.
+#[inline(always)]
+pub fn now<T: Tables>(tables: &T, id: ServiceId) -> Option<Found<'_>> {
+    let service = tables.service(id)?;
+    let generation = tables.control()?.generation.get();
+    let which = active([service.slots[0].generation, service.slots[1].generation], generation)?;
+    at(tables, id, which).filter(|found| found.slot.present == 1)
+}
+
 /// The service with this number, in this slot.
 #[inline(always)]
 pub fn at<T: Tables>(tables: &T, id: ServiceId, which: usize) -> Option<Found<'_>> {

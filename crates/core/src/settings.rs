@@ -9,6 +9,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// CPUs that [`Settings::est_cpulist`] can name.
 pub const CPUS: usize = 512;
 
+/// Ports that [`Settings::ftp_ports`] can name.
+pub const FTP_PORTS: usize = 8;
+
 /// What values a setting may have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rule {
@@ -24,6 +27,8 @@ pub enum Rule {
     Pair,
     /// A list of CPUs, such as `0-3,8`.
     Cpus,
+    /// A list of at most [`FTP_PORTS`] ports, such as `21,2121`.
+    Ports,
 }
 
 /// One setting.
@@ -91,6 +96,8 @@ settings! {
     expire_nodest_conn: i32 = 0, Rule::Any;
     /// Clients of a persistent service leave a server whose weight is 0.
     expire_quiescent_template: i32 = 0, Rule::Any;
+    /// Ports of masqueraded services whose new connections are read as FTP's control connections, at most eight (IPVS: `ports` of the module `ip_vs_ftp`).
+    ftp_ports: [u16; FTP_PORTS] = [21, 0, 0, 0, 0, 0, 0, 0], Rule::Ports;
     /// None: what comes out of a tunnel on this host is never balanced.
     ignore_tunneled: i32 = 0, Rule::Any;
     /// Seconds after which the lblc scheduler forgets where an address was sent.
@@ -167,6 +174,15 @@ impl Settings {
         zerocopy::transmute_mut!(self)
     }
 
+    /// Whether connections to this port (host order) are FTP's control connections.
+    #[inline(always)]
+    pub fn is_ftp_port(&self, port: u16) -> bool {
+        // Unused places are 0, and so is no port. By arithmetic, because each branch here doubles the verifier's work: 1 when
+        // they are equal.
+        let equal = |place: &u16| ((*place ^ port) as u32).wrapping_sub(1) >> 31;
+        self.ftp_ports.iter().fold(0, |is, place| is | equal(place)) != 0 && port != 0
+    }
+
     /// The defences in force with so many free connection records: flags of [`defence`].
     #[inline(always)]
     pub const fn defences(&self, free: u32) -> u32 {
@@ -197,7 +213,7 @@ impl Settings {
     }
 }
 
-const _: () = assert!(size_of::<Settings>() == 192);
+const _: () = assert!(size_of::<Settings>() == 208);
 
 #[cfg(test)]
 mod tests {

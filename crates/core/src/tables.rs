@@ -4,11 +4,14 @@
 //! written whole; what needs more goes through [`Tables::lock`] (one bucket at a time) and [`Tables::add`].
 
 use crate::abi::{
-    BLOCK_ENTRIES, Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, SchedState,
-    Service, ServiceId, ServiceKey, ServiceSlot,
+    BLOCK_ENTRIES, Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, ProbeFlow,
+    SchedState, Service, ServiceId, ServiceKey, ServiceSlot,
 };
-use crate::conn::{embryo, table};
+use crate::conn::life::End;
+use crate::conn::{embryo, life, table};
+use crate::flow::Flow;
 use crate::plan::Plan;
+use crate::probe;
 use crate::service::Found;
 use core::cell::Cell;
 
@@ -66,6 +69,35 @@ pub trait Tables {
         Self: Sized,
     {
         embryo::try_take(self, ring)
+    }
+
+    /// Counts what a server says first: [`life::note_first_word`].
+    #[inline(always)]
+    fn note_first_word(&self, id: ConnId, event: u8, of_server: bool)
+    where
+        Self: Sized,
+    {
+        life::note_first_word(self, id, event, of_server);
+    }
+
+    /// Decides a packet that may be the answer to a health check: [`probe::answered`].
+    #[inline(always)]
+    fn probe_answered(&self, flow: &Flow, plan: &mut Plan) -> bool
+    where
+        Self: Sized,
+    {
+        probe::answered(self, flow, plan)
+    }
+
+    /// Ends a connection: [`life::expire`].
+    #[inline(always)]
+    fn expire(&self, id: ConnId, end: End)
+    where
+        Self: Sized,
+    {
+        if let Some(conn) = self.conn(id) {
+            life::expire(self, id, conn, self.now(), end);
+        }
     }
 
     /// Places in each ring of embryonic connections, a power of two.
@@ -131,11 +163,14 @@ pub trait Tables {
     fn can_answer(&self) -> bool;
 
     /// A live masqueraded destination of the first `count` that a packet comes from, if there is one: see
-    /// [`crate::begin::is_masqueraded_source`].
-    fn masqueraded_server(&self, from: &FlowKey, count: u32) -> Option<DestId>;
+    /// [`crate::begin::is_masqueraded_source`]. With `engine` only such as have one: see [`crate::begin::has_engine`].
+    fn masqueraded_server(&self, from: &FlowKey, count: u32, engine: bool) -> Option<DestId>;
 
     /// What became of the first fragment of a packet, by [`crate::fragment::key`].
     fn fate(&self, key: &FlowKey) -> Option<Fate>;
+
+    /// Whom a health check went to whose answer has this key: see [`crate::probe`].
+    fn probe_flow(&self, key: &FlowKey) -> Option<ProbeFlow>;
 
     /// What a persistence engine knows the packet at hand by, once it has looked; [`crate::sip::NONE`] when it found nothing.
     fn call(&self) -> u64;

@@ -154,6 +154,31 @@ fn any_family_travels_in_any_other() {
     }
 }
 
+/// A tunnel whose way takes less than IPv6's least packet and the tunnel's headers: larger packets are answered as ever, with what
+/// IPv6 senders can go down to; those that are no larger have a name of their own.
+#[test]
+fn ipv6_that_no_sender_can_make_smaller_is_named() {
+    let server = Server { addr: SERVER4.into(), forward: Forward::Tunnel, ..Server::default() };
+    let mut model = director(VIP6.into(), proto::UDP, server);
+    for (mtu, payload, wanted) in [
+        (1300, 1232, Reason::Tun),
+        (1299, 1232, Reason::TunnelNarrow),
+        (1299, 1231, Reason::Tun),
+        (1299, 1233, Reason::FragNeeded),
+        (576, 509, Reason::TunnelNarrow),
+        (576, 508, Reason::Tun),
+    ] {
+        model.mtu = mtu;
+        let shape = Shape { payload: vec![0; payload], ..Shape::default() };
+        let (reason, out) = model.packet(&frames::udp((CLIENT6, 1), (VIP6, 80), &shape));
+        assert_eq!(reason, wanted, "{mtu} {payload}");
+        if reason == Reason::FragNeeded {
+            let out = out.unwrap();
+            assert_eq!(u32::from_be_bytes(out[58..62].try_into().unwrap()), 1280);
+        }
+    }
+}
+
 #[test]
 fn marks_come_before_addresses() {
     let mut model = Model::new(64);

@@ -332,3 +332,43 @@ fn datagrams_of_one_call_go_to_one_server() {
     assert_eq!(named, [&b"one@host"[..], b"one@host", b"plain", b"two@host", b"two@host"]);
     assert_eq!(model.conns.iter().filter(|c| c.caddr.get() == addr(other) && c.cport.get() == Be16::ZERO).count(), 2);
 }
+
+/// As recorded from the kernel: what a real server of the service sends to somebody by itself is the service's.
+#[test]
+fn calls_that_a_real_server_begins_come_from_the_service() {
+    let mut model = Model::new(64);
+    let server = |n: u8| Server { addr: Ipv4Addr::new(10, 0, 2, 10 + n).into(), port: 5060, ..Server::default() };
+    let key = ServiceKey { addr: addr(VIP), port: Be16::new(5060), proto: proto::UDP, family: Family::V4.raw() };
+    model.add_service(key, Kind::Rr, flags::PERSISTENT, 60, &[server(1), server(2), server(3)]);
+    model.services[0].slots[0].engine = crate::sip::ENGINE;
+    model.control.engine_services = 1;
+    let call_to = |model: &Model, from: (u8, u16), port: u16, id: &str| {
+        let text = format!("OPTIONS sip:x@y SIP/2.0\r\n{id}\r\nVia: z\r\n\r\n");
+        let shape = Shape { payload: text.into_bytes(), ..Shape::default() };
+        let from = (IpAddr::V4(Ipv4Addr::new(10, 0, 2, 10 + from.0)), from.1);
+        let (reason, out) = model.packet(&frames::udp(from, (CLIENT, port), &shape));
+        (reason, out.map(|out| (source(&out), u16::from_be_bytes([out[34], out[35]]))))
+    };
+    let masked = (Reason::NatOut, Some((VIP, 5060)));
+    let left = (Reason::NoService, None);
+    assert_eq!(call_to(&model, (2, 5060), 5060, "Call-ID: out@host"), masked);
+    assert_eq!(call_to(&model, (2, 5060), 5061, "From: x"), left, "no Call-ID");
+    assert_eq!(call_to(&model, (2, 5070), 5060, "Call-ID: out@host"), left, "not the server's port");
+    assert_eq!(call_to(&model, (4, 5060), 5060, "Call-ID: out@host"), left, "not a server");
+    // Its own connection is known by its ports.
+    assert_eq!(call_to(&model, (2, 5060), 5060, "From: x"), masked);
+    // Whom the client asks in that call.
+    assert_eq!(call(&model, (CLIENT, 5076), "Call-ID: out@host"), (Reason::NatIn, Some(12)));
+    // Another server takes the call over; so do the client's new ports.
+    assert_eq!(call_to(&model, (3, 5060), 5060, "Call-ID: out@host"), masked);
+    assert_eq!(call(&model, (CLIENT, 5077), "Call-ID: out@host"), (Reason::NatIn, Some(13)));
+    assert_eq!(call(&model, (CLIENT, 5076), "Call-ID: out@host"), (Reason::NatIn, Some(12)), "what was begun goes on");
+    let counters = model.counters.borrow().0[&0];
+    assert_eq!((counters.conns, counters.in_pkts, counters.out_pkts), (4, 3, 3));
+    // One packet at a time, there is a template and nothing else.
+    model.services[0].slots[0].flags |= flags::ONE_PACKET;
+    let before = model.conns.iter().filter(|conn| conn.flags.get() & 1 != 0).count();
+    assert_eq!(call_to(&model, (1, 5060), 5060, "Call-ID: ops@host"), masked);
+    assert_eq!(model.conns.iter().filter(|conn| conn.flags.get() & 1 != 0).count(), before + 1);
+    assert!(model.engine_data.borrow().values().any(|id| id == b"ops@host"));
+}

@@ -16,6 +16,8 @@ pub mod hook {
     pub const XDP: u8 = 1;
     /// `rvs_mark`.
     pub const MARK: u8 = 2;
+    /// `rvs_out`.
+    pub const OUT: u8 = 3;
 }
 
 /// One packet and what became of it: a record in the ring buffer `EVENTS`.

@@ -23,7 +23,7 @@ macro_rules! reasons {
             /// Whether the packet with the reason of this number is sent on; numbers of no reason are not.
             #[inline(always)]
             pub const fn is_forwarded(number: u32) -> bool {
-                number <= Self::IcmpRelated as u32
+                number <= Self::ProbeOut as u32
             }
 
             /// The label: lower case words joined by `_`.
@@ -50,7 +50,7 @@ macro_rules! reasons {
 pub enum Outcome {
     /// Sent on by us.
     Forwarded,
-    /// Left to the host's own stack, unchanged.
+    /// Left to the host's own stack; unchanged, unless the reason says otherwise.
     Passed,
     /// Ends here, without an answer.
     Dropped,
@@ -87,6 +87,10 @@ reasons! {
     Tun = 3, "tun", Forwarded;
     /// ICMP error about a masqueraded connection, translated.
     IcmpRelated = 4, "icmp_related", Forwarded;
+    /// Reply of a real server that is this host under another address or port, source rewritten back to the virtual service.
+    LocalOut = 5, "local_out", Forwarded;
+    /// A health check's packet to a real server, addressed to the virtual service instead.
+    ProbeOut = 6, "probe_out", Forwarded;
     /// Not IP.
     NotIp = 8, "not_ip", Passed;
     /// An IP protocol or family that is not balanced.
@@ -117,6 +121,8 @@ reasons! {
     TunnelTooBig = 21, "tunnel_too_big", Passed;
     /// For a service by mark without a destination that can take it: sent to where it was going (`cache_bypass`).
     Bypass = 22, "bypass", Passed;
+    /// A real server's answer to a health check that goes by the virtual service: source rewritten to the real server's own.
+    ProbeIn = 23, "probe_in", Passed;
     /// The connection's destination was deleted.
     DestGone = 24, "dest_gone", Dropped;
     /// No free entry in the connection table.
@@ -147,6 +153,8 @@ reasons! {
     Flooded = 37, "flooded", Dropped;
     /// For a service with the persistence engine sip, and without a Call-ID.
     NoCallId = 38, "no_call_id", Dropped;
+    /// IPv6 of at most 1280 bytes for a tunnel whose way takes less than that and its headers: no sender can make it smaller.
+    TunnelNarrow = 39, "tunnel_narrow", Dropped;
     /// No destination is available: ICMP port unreachable.
     NoDestination = 40, "no_destination", Answered;
     /// TTL at its end: ICMP time exceeded.
@@ -157,6 +165,8 @@ reasons! {
     NoMaster = 44, "no_master", Answered;
     /// Of a connection that was purged: TCP RST.
     Purged = 43, "purged", Answered;
+    /// For the real server that is this host, where nobody listens: TCP RST, or ICMP port unreachable.
+    NoListener = 45, "no_listener", Answered;
     /// A fragment that came before the first one: held until that comes.
     FragmentHeld = 48, "fragment_held", Held;
     /// Larger than the way out, and cut into fragments that come in again one by one.

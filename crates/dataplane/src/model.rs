@@ -6,7 +6,7 @@ use crate::{Dataplane, Error, UpdateError};
 use rvs_core::abi::{Counters, ServiceKey};
 use rvs_intent::{
     Capabilities, Connection, Daemon, DaemonRole, Dest, Edit, ListedDest, ListedService, Listing, LocalNet,
-    NoInterfaces, Rates, Refusal, Rules, Service, Table, Totals,
+    NoInterfaces, Openings, Rates, Refusal, Rules, Service, Table, Totals,
 };
 use rvs_wire::{Addr, Be16};
 use std::net::IpAddr;
@@ -69,7 +69,7 @@ fn listed_dest(service: &ServiceKey, dest: &Dest, connections: &[Connection]) ->
         };
         *count += 1;
     }
-    ListedDest { dest: dest.clone(), active, inactive, persist, counters, rates }
+    ListedDest { dest: dest.clone(), active, inactive, persist, counters, rates, openings: Openings::default() }
 }
 
 fn listed_service(service: &Service, connections: &[Connection]) -> ListedService {

@@ -246,7 +246,7 @@ fn every_way_of_forwarding_and_protocol_in_both_families() {
         let methods = [Forward::Masq, Forward::Route, Forward::Tunnel];
         for (vip, server) in [(VIP, server(1)), (VIP6, server6(1))] {
             for (forward, port) in methods.into_iter().zip(80..) {
-                for proto in [proto::TCP, proto::UDP] {
+                for proto in [proto::TCP, proto::UDP, proto::SCTP] {
                     let key = key(vip, proto, port);
                     let inside = if forward == Forward::Masq { port + 8000 } else { port };
                     edits.extend([add(key, "rr", 0), with(key, server, inside, 1, forward, 0)]);
@@ -256,7 +256,7 @@ fn every_way_of_forwarding_and_protocol_in_both_families() {
         let mut director = director(&edits);
         for (vip, client, server) in [(VIP, client(0), server(1)), (VIP6, client6(0), server6(1))] {
             let at = |port: u16| std::net::SocketAddr::new(server, port);
-            for (proto, flags) in [(proto::TCP, SYN), (proto::UDP, 0)] {
+            for (proto, flags) in [(proto::TCP, SYN), (proto::UDP, 0), (proto::SCTP, 0)] {
                 let mut goes = |port| to(&agree(&mut director, &query(proto, (client, 5000), (vip, port), flags)));
                 assert_eq!(goes(80), format!("{} by NAT", at(8080)));
                 assert_eq!(goes(81), format!("{} by direct routing", at(81)));

@@ -8,10 +8,11 @@ use rvs_core::abi::{Forward, ServiceKey, flags};
 use rvs_core::frames::{self, Shape};
 use rvs_core::model::{Model, Server};
 use rvs_core::sched::Kind;
+use rvs_core::settings::Settings;
 use rvs_core::verdict::{Outcome, Reason};
-use rvs_dataplane::Dataplane;
 use rvs_dataplane::kernel::{Director, Hook, Mode};
 use rvs_dataplane::limits::Limits;
+use rvs_dataplane::{Dataplane, Error};
 use rvs_intent::{Dest, Edit, ServiceSettings, Tunnel};
 use rvs_wire::ipv4::proto;
 use rvs_wire::tcp::{ACK, SYN};
@@ -31,8 +32,12 @@ fn server(n: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 2, 110 + n)
 }
 
+/// Ports of control connections.
+const PORTS: [u16; 8] = [21, 2121, 0, 0, 0, 0, 0, 0];
+
 /// Protocol, port, persistence, engine.
-const SERVICES: [(u8, u16, u32, bool); 2] = [(proto::TCP, 21, 0, false), (proto::UDP, 5060, 60, true)];
+const SERVICES: [(u8, u16, u32, bool); 3] =
+    [(proto::TCP, 21, 0, false), (proto::UDP, 5060, 60, true), (proto::TCP, 2121, 0, false)];
 
 fn key(proto: u8, port: u16) -> ServiceKey {
     ServiceKey { addr: VIP.into(), port: Be16::new(port), proto, family: Family::V4.raw() }
@@ -47,6 +52,8 @@ fn model() -> Model {
         model.services[n].slots[0].engine = u32::from(engine);
     }
     model.control.ftp_services = 1;
+    model.control.engine_services = 1;
+    model.control.settings[0].ftp_ports = PORTS;
     model
 }
 
@@ -82,6 +89,11 @@ fn director() -> Director {
     }
     director.update(&edits).unwrap();
     director.attach("v0", Mode::Xdp).unwrap();
+    let change = |settings: &mut Settings| {
+        settings.ftp_ports = PORTS;
+        Ok::<_, Error>(())
+    };
+    director.change_settings(change).unwrap();
     director
 }
 
@@ -91,6 +103,8 @@ struct Both {
     model: Model,
     /// Whether packets meet XDP first.
     xdp: bool,
+    /// Port of the control connection.
+    port: u16,
     client_seq: u32,
     server_seq: u32,
 }
@@ -123,7 +137,7 @@ impl Both {
     fn client(&mut self, flags: u8, ack: u32, text: &str, options: &[u8]) {
         let shape = Shape { payload: text.into(), ..Shape::default() };
         let numbers = (self.client_seq, ack);
-        let frame = frames::tcp_at((CLIENT, 4000), (VIP, 21), flags, numbers, options, &shape);
+        let frame = frames::tcp_at((CLIENT, 4000), (VIP, self.port), flags, numbers, options, &shape);
         self.client_seq += text.len() as u32 + u32::from(flags & SYN != 0);
         assert_eq!(self.frame(&frame, flags & SYN == 0).0, Reason::NatIn, "{text}");
     }
@@ -131,7 +145,7 @@ impl Both {
     fn server(&mut self, flags: u8, text: &[u8], padding: usize) -> Vec<u8> {
         let shape = Shape { payload: text.to_vec(), ..Shape::default() };
         let numbers = (self.server_seq, self.client_seq);
-        let mut frame = frames::tcp_at((server(3), 21), (CLIENT, 4000), flags, numbers, &[], &shape);
+        let mut frame = frames::tcp_at((server(3), self.port), (CLIENT, 4000), flags, numbers, &[], &shape);
         // What short frames are filled up with is no part of the packet.
         frame.extend(vec![0xee; padding]);
         self.server_seq = self.server_seq.wrapping_add(text.len() as u32 + u32::from(flags & SYN != 0));
@@ -145,9 +159,10 @@ impl Both {
     }
 }
 
-fn dialogue(xdp: bool) {
+fn dialogue(xdp: bool, port: u16) {
     in_namespace(move || {
-        let mut both = Both { director: director(), model: model(), xdp, client_seq: 1000, server_seq: 0xffff_ffa0 };
+        let mut both =
+            Both { director: director(), model: model(), xdp, port, client_seq: 1000, server_seq: 0xffff_ffa0 };
         both.client(SYN, 0, "", &[]);
         both.server(SYN | ACK, b"", 0);
         both.client(ACK, 0, "", &[]);
@@ -160,12 +175,12 @@ fn dialogue(xdp: bool) {
             assert!(out.ends_with(format!("(10,0,1,10,156,{round}).\r\n").as_bytes()));
             both.server_seq = sequence;
             assert_eq!(both.server(ACK, text.as_bytes(), 0)[40..], out[40..], "sent again");
-            let port = 39936 + round;
-            assert_eq!(both.data((CLIENT, 4500), (VIP, port), ACK), Reason::NoConnection);
-            assert_eq!(both.data((CLIENT, 4500), (VIP, port), SYN), Reason::NatIn);
-            assert_eq!(both.data((server(3), port), (CLIENT, 4500), SYN | ACK), Reason::NatOut);
-            assert_eq!(both.data((CLIENT, 4500), (VIP, port), ACK), Reason::NatIn);
-            assert_eq!(both.data((CLIENT, 4501), (VIP, port), SYN), Reason::NoService);
+            let named = 39936 + round;
+            assert_eq!(both.data((CLIENT, 4500), (VIP, named), ACK), Reason::NoConnection);
+            assert_eq!(both.data((CLIENT, 4500), (VIP, named), SYN), Reason::NatIn);
+            assert_eq!(both.data((server(3), named), (CLIENT, 4500), SYN | ACK), Reason::NatOut);
+            assert_eq!(both.data((CLIENT, 4500), (VIP, named), ACK), Reason::NatIn);
+            assert_eq!(both.data((CLIENT, 4501), (VIP, named), SYN), Reason::NoService);
             let shift = -i32::from(round);
             let seen = both.server_seq.wrapping_add_signed(shift);
             both.client(ACK, seen, "NOOP\r\n", &[]);
@@ -185,28 +200,33 @@ fn dialogue(xdp: bool) {
         both.server(ACK, b"227 Entering Passive Mode (10,0,2,99,160,42).\r\n", 0);
         assert_eq!(both.data((CLIENT, 4602), (VIP, 41002), SYN), Reason::NoService);
         both.client(ACK, both.server_seq, "PORT 10,0,1,100,17,148\r\n", &[]);
-        assert_eq!(both.data((server(3), 20), (CLIENT, 4500), SYN), Reason::NatOut);
-        assert_eq!(both.data((CLIENT, 4500), (VIP, 20), SYN | ACK), Reason::NatIn);
+        assert_eq!(both.data((server(3), port - 1), (CLIENT, 4500), SYN), Reason::NatOut);
+        assert_eq!(both.data((CLIENT, 4500), (VIP, port - 1), SYN | ACK), Reason::NatIn);
         both.client(ACK, both.server_seq, "EPRT |1|10.0.1.100|4700|\r\n", &[]);
-        assert_eq!(both.data((server(3), 20), (CLIENT, 4700), SYN), Reason::NatOut);
-        assert_eq!(both.data((server(2), 20), (CLIENT, 4700), SYN), Reason::NoService, "another server");
+        assert_eq!(both.data((server(3), port - 1), (CLIENT, 4700), SYN), Reason::NatOut);
+        assert_eq!(both.data((server(2), port - 1), (CLIENT, 4700), SYN), Reason::NoService, "another server");
     });
 }
 
 #[test]
 fn control_connections_at_tc() {
-    dialogue(false);
+    dialogue(false, 21);
+}
+
+#[test]
+fn control_connections_on_a_port_that_was_set() {
+    dialogue(false, 2121);
 }
 
 #[test]
 fn control_connections_at_xdp_and_tc() {
-    dialogue(true);
+    dialogue(true, 21);
 }
 
 #[test]
 fn datagrams_of_a_call_at_xdp_and_tc() {
     in_namespace(|| {
-        let both = Both { director: director(), model: model(), xdp: true, client_seq: 0, server_seq: 0 };
+        let both = Both { director: director(), model: model(), xdp: true, port: 21, client_seq: 0, server_seq: 0 };
         let long = "l".repeat(250);
         let ids = [
             "Call-ID: one@host",
@@ -232,19 +252,36 @@ fn datagrams_of_a_call_at_xdp_and_tc() {
         }
         let (yes, no) = (Reason::NatIn, Reason::NoCallId);
         assert_eq!(reasons, [yes, yes, yes, yes, no, no, yes, no, yes, no, yes]);
+        // Servers call, too: the first one's calls, another's from another port, none, one that is taken over.
+        let call = |n: u8, from: u16, to: u16, id: &str| {
+            let text = format!("OPTIONS sip:x@y SIP/2.0\r\n{id}\r\nVia: z\r\n\r\n");
+            let shape = Shape { payload: text.into_bytes(), ..Shape::default() };
+            both.frame(&frames::udp((server(n), from), (CLIENT, to), &shape), false).0
+        };
+        assert_eq!(call(2, 5060, 7000, "Call-ID: one@host"), Reason::NatOut);
+        assert_eq!(call(2, 5060, 7000, "From: x"), Reason::NatOut);
+        assert_eq!(call(2, 5061, 7000, "Call-ID: one@host"), Reason::NoService);
+        assert_eq!(call(2, 5060, 7001, "From: x"), Reason::NoService);
+        assert_eq!(call(1, 5060, 7000, "Call-ID: one@host"), Reason::NatOut);
+        let shape = Shape { payload: b"BYE\r\nCall-ID: one@host\r\n".to_vec(), ..Shape::default() };
+        let back = both.frame(&frames::udp((CLIENT, 7002), (VIP, 5060), &shape), true).1.unwrap();
+        assert_eq!(back[16..20], server(1).octets());
         let mut director = both.director;
         let connections = director.connections().unwrap();
         let mut calls: Vec<_> = connections.iter().filter_map(|c| c.engine.clone()).map(|(_, data)| data).collect();
         calls.sort();
-        assert_eq!(calls, [format!("{long}@host").into_bytes(), b"one@host".to_vec(), b"two@host".to_vec()]);
-        assert_eq!(connections.iter().filter(|c| c.template).count(), 3);
+        let [long, one, two] = [format!("{long}@host").into_bytes(), b"one@host".to_vec(), b"two@host".to_vec()];
+        // The servers that a call was with before are listed as long as something of it goes on.
+        assert_eq!(calls, [long, one.clone(), one.clone(), one, two]);
+        assert_eq!(connections.iter().filter(|c| c.template).count(), 5);
     });
 }
 
 #[test]
 fn any_payload_of_a_control_connection() {
     in_namespace(|| {
-        let mut both = Both { director: director(), model: model(), xdp: false, client_seq: 1000, server_seq: 5000 };
+        let mut both =
+            Both { director: director(), model: model(), xdp: false, port: 21, client_seq: 1000, server_seq: 5000 };
         both.client(SYN, 0, "", &[]);
         both.server(SYN | ACK, b"", 0);
         both.client(ACK, 5001, "PASV\r\n", &[]);

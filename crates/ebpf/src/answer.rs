@@ -28,8 +28,8 @@ const SECOND: u64 = 1_000_000_000;
 /// Answers a packet; gives the hook's code.
 #[inline(always)]
 pub(crate) fn answer(skb: Skb, flow: &Flow, plan: &Plan, reason: Reason, mtu: u32) -> i32 {
-    if reason == Reason::Purged {
-        return reset(skb, flow);
+    if reason == Reason::Purged || (reason == Reason::NoListener && flow.proto == proto::TCP) {
+        return reset(skb, flow, reason);
     }
     let Some(answer) = Answer::for_reason(reason, mtu as u16, flow.is_v6()) else {
         return verdict::tc(Reason::RewriteFailed);
@@ -47,11 +47,11 @@ pub(crate) fn answer(skb: Skb, flow: &Flow, plan: &Plan, reason: Reason, mtu: u3
 
 /// Answers a segment of a purged connection with an RST.
 #[inline(always)]
-fn reset(skb: Skb, flow: &Flow) -> i32 {
+fn reset(skb: Skb, flow: &Flow, reason: Reason) -> i32 {
     if turn(skb, flow).is_none() {
         return verdict::tc(Reason::RewriteFailed);
     }
-    verdict::count(Reason::Purged);
+    verdict::count(reason);
     // SAFETY: the kernel hands a valid context to the program; the helper takes no pointers.
     unsafe { helpers::bpf_redirect((*skb.0).ifindex, 0) as i32 }
 }

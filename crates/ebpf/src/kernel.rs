@@ -2,7 +2,7 @@
 
 use crate::hop;
 use crate::maps::{
-    BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, SERVICE_INDEX, SERVICES, SHARDS,
+    BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, PROBE_FLOWS, SERVICE_INDEX, SERVICES, SHARDS,
     STATS_DEST, STATS_SERVICE, bucket_mask, hash_seed, ring_size, shard_size,
 };
 use crate::{pieces, sip, stage};
@@ -12,12 +12,14 @@ use core::cell::Cell;
 use core::ffi::c_void;
 use rvs_core::abi::{
     Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry,
-    MARK_RULES as MARK_RULE_COUNT, MarkRule, SHARDS as SHARD_COUNT, Service, ServiceId, ServiceKey, ServiceSlot, Shard,
+    MARK_RULES as MARK_RULE_COUNT, MarkRule, ProbeFlow, SHARDS as SHARD_COUNT, Service, ServiceId, ServiceKey, ServiceSlot, Shard,
     bpf_spin_lock,
 };
 use rvs_core::begin;
 use rvs_core::conn::embryo::Taken;
+use rvs_core::conn::life::End;
 use rvs_core::conn::table::Entered;
+use rvs_core::flow::Flow;
 use rvs_core::mark;
 use rvs_core::plan::Plan;
 use rvs_core::sched::Kind;
@@ -120,6 +122,21 @@ impl<const XDP: bool> Tables for Maps<XDP> {
     #[inline(always)]
     fn try_embryo(&self, ring: u32) -> Taken {
         stage::try_embryo(ring, self.now)
+    }
+
+    #[inline(always)]
+    fn note_first_word(&self, id: ConnId, event: u8, of_server: bool) {
+        stage::note_first_word(id, event, of_server);
+    }
+
+    #[inline(always)]
+    fn probe_answered(&self, flow: &Flow, plan: &mut Plan) -> bool {
+        stage::probe_answered(flow, plan)
+    }
+
+    #[inline(always)]
+    fn expire(&self, id: ConnId, end: End) {
+        stage::expire(id, end, self.now);
     }
 
     #[inline(always)]
@@ -239,13 +256,21 @@ impl<const XDP: bool> Tables for Maps<XDP> {
     }
 
     #[inline(always)]
-    fn masqueraded_server(&self, from: &FlowKey, count: u32) -> Option<DestId> {
-        u32::try_from(stage::masqueraded_server(from, count)).ok()
+    fn masqueraded_server(&self, from: &FlowKey, count: u32, engine: bool) -> Option<DestId> {
+        u32::try_from(stage::masqueraded_server(from, count, engine)).ok()
     }
 
     #[inline(always)]
     fn fate(&self, key: &FlowKey) -> Option<Fate> {
         pieces::fate(key)
+    }
+
+    #[inline(always)]
+    fn probe_flow(&self, key: &FlowKey) -> Option<ProbeFlow> {
+        // Linux 6.1 takes keys from the stack, and not from where this one may lie.
+        let key = core::hint::black_box(*key);
+        // SAFETY: read at once; an element that is replaced meanwhile is of another health check.
+        PROBE_FLOWS.get_ptr(&key).map(|p| unsafe { *p })
     }
 
     #[inline(always)]
@@ -268,14 +293,15 @@ impl<const XDP: bool> Tables for Maps<XDP> {
 /// What a step of the search for a server works on.
 struct ServerSearch<'a> {
     from: &'a FlowKey,
+    engine: bool,
     found: i64,
 }
 
-/// A masqueraded destination of the first `count` that a packet comes from; -1: none. Walks through all: for the rare packets
-/// that are nobody's, where the setting asks for it.
+/// A masqueraded destination of the first `count` that a packet comes from, `engine`: of a service with a persistence engine;
+/// -1: none. Walks through all: for the rare packets that are nobody's, where the setting or a service asks for it.
 #[inline(always)]
-pub(crate) fn masqueraded_server(from: &FlowKey, count: u32) -> i64 {
-    let mut search = ServerSearch { from, found: -1 };
+pub(crate) fn masqueraded_server(from: &FlowKey, count: u32, engine: bool) -> i64 {
+    let mut search = ServerSearch { from, engine, found: -1 };
     repeat(count, try_server, &mut search);
     search.found
 }
@@ -285,12 +311,17 @@ extern "C" fn try_server(index: u32, search: *mut ServerSearch<'_>) -> i64 {
     // SAFETY: the search of `masqueraded_server`.
     let search = unsafe { &mut *search };
     let Some(dest) = dest(index) else { return 1 };
+    // Most are somebody else: their lists and services need no look.
+    if dest.addr != search.from.src {
+        return 0;
+    }
     // SAFETY: values of arrays live as long as the program.
     let entry: Option<&ListEntry> = LISTS.get_ptr(dest.entry.get()).map(|p| unsafe { &*p });
     // SAFETY: as above.
     let service: Option<&Service> = SERVICES.get_ptr(dest.service).map(|p| unsafe { &*p });
     let (Some(entry), Some(service)) = (entry, service) else { return 0 };
-    if begin::is_masqueraded_source(dest, entry, &service.key, search.from) {
+    let is_it = begin::is_masqueraded_source(dest, entry, &service.key, search.from);
+    if is_it && (!search.engine || begin::has_engine(&TcMaps::at(0), dest)) {
         search.found = index as i64;
         return 1;
     }

@@ -6,6 +6,7 @@
 //! | `rvs_tc` | TC ingress of every interface | decides every packet and finishes it |
 //! | `rvs_xdp` | XDP of physical interfaces | the same for packets that need nothing of the kernel's stack; leaves the rest to `rvs_tc` |
 //! | `rvs_mark` | TC egress of the detour of marked packets | decides those that somebody else marked |
+//! | `rvs_out` | TC egress of every interface, while needed | answers of real servers on this host; health checks by virtual services |
 //! | `rvs_ctl` | never attached; run by the tools | starts the timers, sweeps on demand |
 //! | `rvs_anchor` | the network namespace | nothing: as long as its link names a namespace, that namespace lives |
 //! | `rvs_decap` | TC ingress of a real server | takes IP-in-IP, GRE and GUE apart |
@@ -22,6 +23,7 @@ mod hop;
 mod kernel;
 mod local;
 mod maps;
+mod out;
 mod pieces;
 mod sched;
 mod sip;

@@ -40,6 +40,8 @@ pub(crate) enum Worker {
     Tc = 0,
     /// `rvs_xdp`.
     Xdp = 1,
+    /// `rvs_out`.
+    Out = 2,
 }
 
 /// A record for a new packet, which the program at `hook` decides.
@@ -211,11 +213,17 @@ pub(crate) static TALKS: LruHashMap<abi::ConnId, abi::Talk, 1024> = LruHashMap::
 pub(crate) static ENGINE_DATA: LruHashMap<abi::ConnId, abi::EngineData, 1024> = LruHashMap::new();
 #[btf_map]
 pub(crate) static DESKS: PerCpuArray<Desk, 1> = PerCpuArray::new();
+/// Health checks by virtual services, by their marks.
+#[btf_map]
+pub(crate) static PROBES: HashMap<u32, abi::Probe, { abi::MAX_PROBES as usize }, ON_DEMAND> = HashMap::new();
+/// Whom they went to. The kernel gives up the least recently used.
+#[btf_map]
+pub(crate) static PROBE_FLOWS: LruHashMap<abi::FlowKey, abi::ProbeFlow, 8192> = LruHashMap::new();
 /// Rules that mark packets.
 #[btf_map]
 pub(crate) static MARK_RULES: Array<abi::MarkRule, { abi::MARK_RULES as usize }> = Array::new();
 #[btf_map]
-pub(crate) static WORK: PerCpuArray<Work, 2> = PerCpuArray::new();
+pub(crate) static WORK: PerCpuArray<Work, 3> = PerCpuArray::new();
 /// Which packets somebody watches.
 #[btf_map]
 pub(crate) static TRACE: Array<trace::Trace, 1, MMAP> = Array::new();

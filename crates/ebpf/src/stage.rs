@@ -1,6 +1,10 @@
 //! The large stages as global functions: the verifier checks each once, by itself, instead of along every path that leads to
 //! it. They take at most five arguments, and memory by pointers that may be null as far as it knows.
 
+mod conns;
+
+pub(crate) use conns::{call_out, expect_answers, expire, note_first_word, probe_answered, sent};
+
 use crate::access::{Skb, Xdp};
 use crate::kernel::{self, Maps, TcMaps, XdpMaps};
 use crate::pieces::{self, Hold};
@@ -16,6 +20,7 @@ use rvs_core::fragment;
 use rvs_core::ftp::{Expected, expect};
 use rvs_core::path_mtu;
 use rvs_core::plan::Plan;
+use rvs_core::rewrite;
 use rvs_core::sched::{Kind, dh, fo, lblc, lblcr, lc, mh, nq, ovf, rr, sed, sh, twos, wlc, wrr};
 use rvs_core::service::{self, Found};
 use rvs_core::tables::Tables;
@@ -553,6 +558,7 @@ macro_rules! application {
 
 application!(stage_apply_tc, apply_tc, Skb, __sk_buff, tc::apply);
 application!(stage_wrap_tc, wrap_tc, Skb, __sk_buff, tc::wrap);
+application!(stage_wrap_own, wrap_own, Skb, __sk_buff, tc::wrap_own);
 application!(stage_apply_xdp, apply_xdp, Xdp, xdp_md, xdp::apply);
 
 /// Looks up the next hop of a plan anew; 0 when there is no way.
@@ -589,15 +595,15 @@ pub(crate) fn mark_by_rules(key: &FlowKey, first: u32, count: u32) -> u32 {
 /// A masqueraded destination of the first `count` that a packet comes from; -1: none.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn stage_server(from: *const FlowKey, count: u32) -> i64 {
+extern "C" fn stage_server(from: *const FlowKey, count: u32, engine: u32) -> i64 {
     // SAFETY: checked, and the verifier knows its size from the type.
-    if from.is_null() { -1 } else { kernel::masqueraded_server(unsafe { &*from }, count) }
+    if from.is_null() { -1 } else { kernel::masqueraded_server(unsafe { &*from }, count, engine != 0) }
 }
 
 /// A masqueraded destination of the first `count` that a packet comes from; -1: none.
 #[inline(always)]
-pub(crate) fn masqueraded_server(from: &FlowKey, count: u32) -> i64 {
-    stage_server(from, count)
+pub(crate) fn masqueraded_server(from: &FlowKey, count: u32, engine: bool) -> i64 {
+    stage_server(from, count, engine as u32)
 }
 
 /// Remembers what became of a first fragment, and lets those go that wait for it; 0 when the packet was lost by that.
@@ -670,17 +676,17 @@ pub(crate) fn cut(skb: Skb, flow: &Flow, mtu: u32) -> Option<()> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn stage_steer(skb: *mut __sk_buff, flow: *const Flow, plan: *const Plan) -> u32 {
-    if !flow.is_null() && !plan.is_null() {
-        // SAFETY: not null, and the verifier knows their sizes from the types.
-        local::steer(Skb(skb), unsafe { &*flow }, unsafe { &*plan });
+    if flow.is_null() || plan.is_null() {
+        return 0;
     }
-    0
+    // SAFETY: not null, and the verifier knows their sizes from the types.
+    local::steer(Skb(skb), unsafe { &*flow }, unsafe { &*plan }) as u32
 }
 
-/// Steers a packet for this host to its socket.
+/// Steers a packet for this host to its socket; `false`: there is none.
 #[inline(always)]
-pub(crate) fn steer(skb: Skb, flow: &Flow, plan: &Plan) {
-    stage_steer(skb.0, flow, plan);
+pub(crate) fn steer(skb: Skb, flow: &Flow, plan: &Plan) -> bool {
+    stage_steer(skb.0, flow, plan) != 0
 }
 
 /// Learns the path MTU of a tunnel from an ICMP error; the number of the reason.
@@ -704,7 +710,7 @@ pub(crate) fn learn_mtu(skb: Skb, flow: &Flow, now: u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn stage_unhop(skb: *mut __sk_buff) -> u32 {
-    tc::unhop(Skb(skb)).is_some() as u32
+    rewrite::unhop(&mut Skb(skb)).is_some() as u32
 }
 
 /// Takes back a hop.

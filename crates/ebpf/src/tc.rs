@@ -18,27 +18,26 @@ use aya_ebpf::bindings::{
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use rvs_core::abi::Hop;
-use rvs_core::abi::TRIAL;
+use rvs_core::abi::{Forward, Hop, TRIAL};
 use rvs_core::flow::{Flow, L3, piece};
 use rvs_core::ftp;
+use rvs_core::here;
 use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
 use rvs_core::trace::hook;
-use rvs_core::tunnel::Inner;
+use rvs_core::tunnel::{Inner, Tunnel};
 use rvs_core::verdict::{Outcome, Reason};
-use rvs_wire::checksum::Delta;
-use rvs_wire::eth::{self, Eth};
-use rvs_wire::ipv4::{Ipv4, proto};
-use rvs_wire::ipv6::Ipv6;
-use rvs_wire::{Be16, Family};
+use rvs_wire::{Addr, Family};
+use rvs_wire::eth::Eth;
+use rvs_wire::ipv4::proto;
+use rvs_wire::ipv6::MIN_MTU;
 
 /// `PACKET_HOST`: addressed to this host on the link layer.
 const PACKET_HOST: u32 = 0;
 
 /// How often a packet is decided anew, when what stood in the way was done away with.
-const SECOND_LOOKS: u32 = 2;
+const SECOND_LOOKS: u32 = 3;
 
 /// Not the number of a reason: decide once more.
 const AGAIN: u32 = u32::MAX;
@@ -61,7 +60,7 @@ pub fn rvs_tc(ctx: TcContext) -> i32 {
     flow.mark = unsafe { (*skb.0).mark };
     let mut number = stage::decide_tc(skb, flow, plan, now);
     for look in 0..SECOND_LOOKS {
-        let then = settle(skb, flow, number, look, now);
+        let then = settle(skb, flow, plan, number, look, now);
         if then != AGAIN {
             number = then;
             break;
@@ -94,7 +93,7 @@ pub fn rvs_mark(ctx: TcContext) -> i32 {
         stage::engine(skb, flow);
         number = stage::decide_tc(skb, flow, plan, now);
     }
-    if flow.piece == piece::LATER {
+    if flow.piece == piece::LATER && number != Reason::LocalNode as u32 {
         // The first hook holds a copy, which follows the first fragment.
         return TC_ACT_SHOT as i32;
     }
@@ -142,24 +141,11 @@ fn send(skb: Skb, plan: &Plan, now: u64) -> i32 {
     leave(skb, hop, way)
 }
 
-/// Takes back the hop that the host's forwarding took off.
-#[inline(always)]
-pub(crate) fn unhop(mut packet: Skb) -> Option<()> {
-    let frame: Eth = packet.read(0)?;
-    if frame.ethertype == eth::IPV6 {
-        let ip: Ipv6 = packet.read(L3)?;
-        return packet.write(L3, Ipv6 { hop_limit: ip.hop_limit.wrapping_add(1), ..ip });
-    }
-    let ip: Ipv4 = packet.read(L3)?;
-    let (old, new) = (Be16::from_raw(u16::from_ne_bytes([ip.ttl, 0])), ip.ttl.wrapping_add(1));
-    let delta = Delta::NONE.word(old, Be16::from_raw(u16::from_ne_bytes([new, 0])));
-    packet.write(L3, Ipv4 { ttl: new, checksum: delta.apply(ip.checksum), ..ip })
-}
-
 /// Does away with what stood in the way of a decision: [`AGAIN`], when it may be another one now, or else the number of the
 /// reason that holds.
 #[inline(always)]
-fn settle(skb: Skb, flow: &mut Flow, number: u32, look: u32, now: u64) -> u32 {
+fn settle(skb: Skb, flow: &mut Flow, plan: &mut Plan, number: u32, look: u32, now: u64) -> u32 {
+    const LOST: u32 = Reason::LostRace as u32;
     const MALFORMED: u32 = Reason::Malformed as u32;
     const DEFERRED: u32 = Reason::Deferred as u32;
     const HELD: u32 = Reason::FragmentHeld as u32;
@@ -167,11 +153,16 @@ fn settle(skb: Skb, flow: &mut Flow, number: u32, look: u32, now: u64) -> u32 {
     match number {
         // Perhaps the headers were only not in the part of the packet that can be reached directly; now they are.
         MALFORMED if look == 0 && pull(skb) => AGAIN,
-        DEFERRED => {
-            // There is nobody to leave it to but a persistence engine.
+        // There is nobody to leave it to but a persistence engine.
+        DEFERRED if flow.tcp_flags == 0 => {
             stage::engine(skb, flow);
             AGAIN
         }
+        // It has looked: a real server calls.
+        DEFERRED => match stage::call_out(flow, plan, now) {
+            LOST => AGAIN,
+            number => number,
+        },
         HELD => match stage::hold(skb, flow, now) {
             Hold::Done => number,
             Hold::Lost => Reason::FragmentLost as u32,
@@ -185,7 +176,7 @@ fn settle(skb: Skb, flow: &mut Flow, number: u32, look: u32, now: u64) -> u32 {
 
 /// Does what was decided.
 #[inline(always)]
-fn finish(skb: Skb, flow: &mut Flow, plan: &Plan, number: u32, now: u64) -> i32 {
+fn finish(skb: Skb, flow: &mut Flow, plan: &mut Plan, number: u32, now: u64) -> i32 {
     if Reason::is_forwarded(number) {
         return forward(skb, flow, plan, number, now);
     }
@@ -193,10 +184,23 @@ fn finish(skb: Skb, flow: &mut Flow, plan: &Plan, number: u32, now: u64) -> i32 
     match reason.outcome() {
         Outcome::Answered => stage::answer(skb, flow, plan, reason, 0),
         Outcome::Passed => {
-            if reason == Reason::LocalNode {
-                stage::steer(skb, flow, plan);
+            if reason == Reason::LocalNode && plan.here != 0 && !stage::expect_answers(flow, plan, now) {
+                return verdict::tc(Reason::TableFull);
             }
-            verdict::tc(reason)
+            let done = match reason {
+                Reason::LocalNode if here::is_readdressed(flow, plan) => {
+                    plan.forward = Forward::Masq as u8;
+                    let done = stage::unhop(skb).and_then(|()| stage::apply_tc(skb, flow, plan));
+                    plan.forward = Forward::Local as u8;
+                    done
+                }
+                Reason::LocalNode if !stage::steer(skb, flow, plan) => {
+                    return stage::answer(skb, flow, plan, Reason::NoListener, 0);
+                }
+                Reason::ProbeIn => stage::unhop(skb).and_then(|()| stage::apply_tc(skb, flow, plan)),
+                _ => Some(()),
+            };
+            verdict::tc(if done.is_some() { reason } else { Reason::RewriteFailed })
         }
         Outcome::Forwarded | Outcome::Dropped | Outcome::Held => verdict::tc(reason),
     }
@@ -281,6 +285,9 @@ fn frame_len(skb: Skb, flow: &Flow) -> u32 {
 #[inline(always)]
 fn too_big(skb: Skb, flow: &Flow, plan: &Plan, mtu: u32) -> i32 {
     let mtu = mtu.wrapping_sub(plan.growth());
+    if flow.is_v6() && frame_len(skb, flow) <= MIN_MTU as u32 {
+        return verdict::tc(Reason::TunnelNarrow);
+    }
     if flow.dont_fragment == 0 || (plan.is_tunnel() && !flow.is_v6() && !keeps_df()) {
         // The pieces come in again, one by one.
         let cut = stage::cut(skb, flow, mtu).is_some();
@@ -310,7 +317,20 @@ pub(crate) fn apply(skb: Skb, flow: &Flow, plan: &Plan) -> Option<()> {
 #[inline(always)]
 pub(crate) fn wrap(mut packet: Skb, flow: &Flow, plan: &Plan) -> Option<()> {
     let inner = rewrite::hop(&mut packet, flow)?;
-    encapsulate(packet, &inner, plan)
+    let source = dest(plan.dest)?.hop_source;
+    // SAFETY: the kernel hands a valid context to the program.
+    let gso = unsafe { (*packet.0).gso_size };
+    // The sums of segments that the kernel cuts later cannot be known now: they travel without.
+    let tunnel = if gso == 0 { plan.tunnel() } else { plan.tunnel().without_checksum() };
+    encapsulate(packet, &inner, plan, &tunnel, source)
+}
+
+/// Encapsulates a packet of this host's own, from whatever address it has. Its own checksum may be unfinished, so the tunnel
+/// travels without one.
+#[inline(always)]
+pub(crate) fn wrap_own(packet: Skb, flow: &Flow, plan: &Plan) -> Option<()> {
+    let inner = if flow.is_v6() { Inner::of_v6(&packet.read(L3)?) } else { Inner::of_v4(&packet.read(L3)?) };
+    encapsulate(packet, &inner, plan, &plan.tunnel().without_checksum(), flow.key.src)
 }
 
 #[inline(always)]
@@ -340,13 +360,8 @@ fn fix_checksum(skb: *mut __sk_buff, offset: u32, difference: u16, flags: u64) -
 }
 
 #[inline(always)]
-fn encapsulate(mut packet: Skb, inner: &Inner, plan: &Plan) -> Option<()> {
+fn encapsulate(mut packet: Skb, inner: &Inner, plan: &Plan, tunnel: &Tunnel, source: Addr) -> Option<()> {
     let inner = &Inner { dont_fragment: inner.dont_fragment && keeps_df(), ..*inner };
-    let source = dest(plan.dest)?.hop_source;
-    // SAFETY: the kernel hands a valid context to the program.
-    let gso = unsafe { (*packet.0).gso_size };
-    // The sums of segments that the kernel cuts later cannot be known now: they travel without.
-    let tunnel = if gso == 0 { plan.tunnel() } else { plan.tunnel().without_checksum() };
     let sum = if tunnel.is_summed() { Some(stage::sum(packet, L3 as u32, inner.len as u32)?) } else { None };
     let l3 = if plan.family == Family::V4.raw() { BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 } else { BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 };
     let l4 = if tunnel.is_gue() {
@@ -362,5 +377,5 @@ fn encapsulate(mut packet: Skb, inner: &Inner, plan: &Plan) -> Option<()> {
     if grown != 0 {
         return None;
     }
-    rewrite::outer(&mut packet, &tunnel, inner, (source, plan.addr), sum)
+    rewrite::outer(&mut packet, tunnel, inner, (source, plan.addr), sum)
 }

@@ -39,7 +39,13 @@ pub(crate) fn xdp(reason: Reason) -> u32 {
 /// For a packet that TC does not send on. "Passed" lets other programs on the hook have it too.
 #[inline(always)]
 pub(crate) fn tc(reason: Reason) -> i32 {
-    count(reason);
+    tc_at(Worker::Tc, reason)
+}
+
+/// The same for a packet of this worker.
+#[inline(always)]
+pub(crate) fn tc_at(worker: Worker, reason: Reason) -> i32 {
+    count_number(worker, reason as u32);
     match reason.outcome() {
         Outcome::Passed => TC_ACT_UNSPEC,
         Outcome::Forwarded | Outcome::Dropped | Outcome::Answered | Outcome::Held => TC_ACT_SHOT,

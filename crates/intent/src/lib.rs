@@ -18,5 +18,5 @@ mod tests;
 pub use apply::{Edit, Refusal, ServiceSettings};
 pub use diff::{Change, diff};
 pub use model::{Dest, Engine, Service, Table, Timeouts, Tunnel, TunnelKind};
-pub use observed::{Connection, Daemon, DaemonRole, ListedDest, ListedService, Listing, Rates, Totals};
+pub use observed::{Connection, Daemon, DaemonRole, ListedDest, ListedService, Listing, Openings, Rates, Totals};
 pub use rules::{Capabilities, LocalNet, NoInterfaces, Rules};

@@ -61,6 +61,23 @@ pub struct ListedDest {
     pub counters: Counters,
     /// Rates.
     pub rates: Rates,
+    /// What became of its new TCP connections.
+    pub openings: Openings,
+}
+
+/// What a real server said first to new TCP connections that passed to it and back by masquerading, since it was added. Each
+/// counts once, and never one whose client gave up before, or that made room for others in a flood: what is counted tells of
+/// the server. The figures only grow; they go round at 2^32. Other forwarding methods and protocols count nothing: their answers
+/// do not pass, or do not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Openings {
+    /// It accepted: a SYN of its own came back.
+    pub answered: u32,
+    /// It refused: an RST came back.
+    pub refused: u32,
+    /// It said nothing until the connection's time in SYN_RECV was up (60 seconds after the last SYN; under `secure_tcp`, and as
+    /// timeouts are set).
+    pub unanswered: u32,
 }
 
 /// Rates per second, as the kernel rounds them.

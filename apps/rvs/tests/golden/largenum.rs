@@ -5,7 +5,7 @@ use rvs_config::ipvsadm::{ListRequest, View, list};
 use rvs_config::names::FixedNames;
 use rvs_core::abi::{Counters, Forward, SchedState, ServiceKey};
 use rvs_core::sched::Kind;
-use rvs_intent::{Dest, ListedDest, ListedService, Listing, Rates, Service, Timeouts};
+use rvs_intent::{Dest, ListedDest, ListedService, Listing, Openings, Rates, Service, Timeouts};
 use rvs_wire::{Addr, Be16, Family};
 use std::net::Ipv4Addr;
 
@@ -26,7 +26,7 @@ fn table(figures: [u64; 5]) -> Listing {
         dests: Vec::new(),
     };
     let dest = Dest { forward: Forward::Masq, ..Dest::new(rip, Family::V4, Be16::new(80)) };
-    let dest = ListedDest { dest, active: 0, inactive: 0, persist: 0, counters, rates };
+    let dest = ListedDest { dest, active: 0, inactive: 0, persist: 0, counters, rates, openings: Openings::default() };
     let listed = ListedService { service, counters, rates, dests: vec![dest] };
     Listing { services: vec![listed], timeouts: Timeouts::default(), conn_table_size: 4096 }
 }

@@ -17,6 +17,7 @@ fn listing(text: &str) -> Listing {
         persist: 7,
         counters,
         rates,
+        openings: Default::default(),
     };
     let services = table.services.iter().map(|service| ListedService {
         dests: service.dests.iter().map(dest).collect(),

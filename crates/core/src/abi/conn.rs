@@ -14,8 +14,10 @@ pub mod conn_flags {
     pub const INACTIVE: u8 = 0x08;
     /// Persistence template.
     pub const TEMPLATE: u8 = 0x10;
-    /// Template: a controlled connection was established. Connection: its template has been told.
+    /// Template: a controlled connection was established.
     pub const ASSURED: u8 = 0x20;
+    /// TCP connection by masquerading: its server's first word has been counted, a SYN or an RST.
+    pub const ANSWERED: u8 = 0x20;
     /// Purged: no longer listed or counted at its destination. It stays until its time is up, to tell both ends, each by an
     /// RST for its next packet.
     pub const PURGED: u8 = 0x40;
@@ -65,7 +67,7 @@ pub struct Conn {
     pub forward: Cell<u8>,
     /// Tunnel type.
     pub tun_type: Cell<u8>,
-    /// Tunnel flags.
+    /// Tunnel flags. Masquerading: [`crate::ftp::IS_CONTROL`] or 0; this host: [`crate::here::ELSEWHERE`] or 0.
     pub tun_flags: Cell<u8>,
     /// Tunnel port.
     pub tun_port: Cell<Be16>,

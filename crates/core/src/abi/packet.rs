@@ -100,6 +100,47 @@ pub struct MarkRule {
     pub pad: u16,
 }
 
+/// A health check by the virtual service: value of the map `PROBES`, under its firewall mark. See [`crate::probe`].
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Probe {
+    /// Address of the real server, which the checker connects to.
+    pub rip: Addr,
+    /// Address of the virtual service.
+    pub vip: Addr,
+    /// Port of the real server, which the checker connects to.
+    pub rport: Be16,
+    /// Port of the virtual service.
+    pub vport: Be16,
+    /// Family of both addresses.
+    pub family: u8,
+    /// [`Forward::Route`] or [`Forward::Tunnel`].
+    pub forward: u8,
+    /// Tunnel type.
+    pub tun_type: u8,
+    /// Tunnel flags.
+    pub tun_flags: u8,
+    /// Tunnel port.
+    pub tun_port: Be16,
+    /// Zero.
+    pub pad: u16,
+}
+
+/// Most entries of `PROBES`.
+pub const MAX_PROBES: u32 = 16384;
+
+/// Whom a health check went to: value of the map `PROBE_FLOWS`, under what its answer comes with.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct ProbeFlow {
+    /// Address of the real server.
+    pub rip: Addr,
+    /// Its port.
+    pub rport: Be16,
+    /// Zero.
+    pub pad: u16,
+}
+
 /// Ranges of ports in a [`MarkRule`].
 pub const MARK_RANGES: usize = 6;
 /// Entries of `MARK_RULES`: two lists, of which one holds.

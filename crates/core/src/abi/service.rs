@@ -136,8 +136,14 @@ pub struct Dest {
     pub path_mtu: Cell<u32>,
     /// Until which second (of the coarse monotonic clock) that holds.
     pub path_mtu_until: Cell<u32>,
+    /// TCP connections by masquerading whose SYN the server answered with a SYN of its own; each counts once.
+    pub answered: Cell<u32>,
+    /// Such connections that the server refused: its first word was an RST.
+    pub refused: Cell<u32>,
+    /// Such connections whose time was up in SYN_RECV before the server said either.
+    pub unanswered: Cell<u32>,
     /// Zero.
-    pub pad: [u32; 6],
+    pub pad: [u32; 3],
 }
 
 /// How packets reach the real server; the kernel's numbers (`IP_VS_CONN_F_MASQ` …).

@@ -11,6 +11,7 @@ use crate::flow::Flow;
 use crate::settings::defence;
 use crate::tables::Tables;
 use rvs_wire::Be16;
+use rvs_wire::tcp::{RST, SYN};
 
 /// How long a dead record waits until it is used again. No program run lasts nearly as long.
 pub const GRACE_NS: u64 = 500_000_000;
@@ -141,6 +142,9 @@ pub fn step<T: Tables>(tables: &T, flow: &Flow, hit: &Hit<'_>, now: u64) {
         Direction::In if conn.flags.get() & conn_flags::NO_OUTPUT != 0 => Column::InputOnly,
         Direction::In => Column::Input,
     };
+    if !matches!(column, Column::InputOnly) && proto::awaits_server(protocol, conn.state.get()) {
+        tables.note_first_word(hit.id, flow.tcp_flags, matches!(hit.direction, Direction::Out));
+    }
     let secure = tables.control().is_some_and(Control::secure_tcp);
     // Twice, when another CPU moved it between the look and the move; a third party can't exist for two directions.
     for _ in 0..2 {
@@ -156,6 +160,30 @@ pub fn step<T: Tables>(tables: &T, flow: &Flow, hit: &Hit<'_>, now: u64) {
     }
     if conn.control.get() != 0 && proto::is_established(protocol, conn.state.get(), hit.direction) {
         assure(tables, conn.control.get());
+    }
+}
+
+/// Counts what a server says first to a connection that it is to accept or refuse. When the client gives up before, nothing is
+/// to be counted any more.
+#[inline(always)]
+pub fn note_first_word<T: Tables>(tables: &T, id: ConnId, event: u8, of_server: bool) {
+    let Some(conn) = tables.conn(id) else { return };
+    if event & if of_server { SYN | RST } else { RST } == 0 {
+        return;
+    }
+    let first = table::locked(tables, conn, |conn| {
+        let flags = conn.flags.get();
+        let first = flags & (conn_flags::LIVE | conn_flags::ANSWERED | conn_flags::PURGED) == conn_flags::LIVE;
+        if first {
+            conn.flags.set(flags | conn_flags::ANSWERED);
+        }
+        first
+    });
+    if first
+        && of_server
+        && let Some(dest) = tables.dest(conn.dest.get())
+    {
+        tables.add(if event & RST != 0 { &dest.refused } else { &dest.answered }, 1);
     }
 }
 
@@ -244,6 +272,10 @@ pub fn expire<T: Tables>(tables: &T, id: ConnId, conn: &Conn, now: u64, end: End
         && let Some(dest) = tables.dest(conn.dest.get())
     {
         unbind(tables, dest, flags);
+        let silent = flags & (conn_flags::ANSWERED | conn_flags::NO_OUTPUT | conn_flags::TEMPLATE) == 0;
+        if silent && matches!(end, End::TimeUp) && proto::awaits_server(conn.proto.get(), conn.state.get()) {
+            tables.add(&dest.unanswered, 1);
+        }
     }
     let control = conn.control.get();
     if control != 0

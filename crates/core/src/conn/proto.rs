@@ -101,6 +101,12 @@ pub const fn is_opening(proto: u8, state: u8) -> bool {
     }
 }
 
+/// Whether a connection in this state waits for its server to accept or refuse it.
+#[inline(always)]
+pub const fn awaits_server(proto: u8, state: u8) -> bool {
+    proto == TCP && is_opening(proto, state)
+}
+
 /// Whether `drop_entry` may end a connection in this state when it is idle.
 #[inline(always)]
 pub const fn may_idle(proto: u8, state: u8) -> bool {

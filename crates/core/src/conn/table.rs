@@ -78,12 +78,18 @@ fn is_of(conn: &Conn, key: &FlowKey, direction: Direction) -> bool {
 /// Finds the live connection of a key, from whichever side it is seen. It may have expired: the caller looks.
 #[inline(always)]
 pub fn find<'a, T: Tables>(tables: &'a T, key: &FlowKey, hash: u64) -> Option<Hit<'a>> {
+    find_by(tables, hash, |conn, direction| is_of(conn, key, direction))
+}
+
+/// Finds the live connection that was entered under a hash and that `is_it` says it is.
+#[inline(always)]
+pub(crate) fn find_by<T: Tables>(tables: &T, hash: u64, is_it: impl Fn(&Conn, Direction) -> bool) -> Option<Hit<'_>> {
     let [first, second] = buckets(hash, tables.bucket_mask());
-    find_in(tables, first, key, hash).or_else(|| find_in(tables, second, key, hash))
+    find_in(tables, first, hash, &is_it).or_else(|| find_in(tables, second, hash, &is_it))
 }
 
 #[inline(always)]
-fn find_in<'a, T: Tables>(tables: &'a T, bucket: u32, key: &FlowKey, hash: u64) -> Option<Hit<'a>> {
+fn find_in<T: Tables>(tables: &T, bucket: u32, hash: u64, is_it: impl Fn(&Conn, Direction) -> bool) -> Option<Hit<'_>> {
     let bucket = tables.bucket(bucket)?;
     let wanted = (hash >> 33) as u32;
     for slot in &bucket.slots {
@@ -94,7 +100,7 @@ fn find_in<'a, T: Tables>(tables: &'a T, bucket: u32, key: &FlowKey, hash: u64) 
         let id = (slot as u32).wrapping_sub(1);
         let direction = if slot >> 32 & 1 == 0 { Direction::In } else { Direction::Out };
         let Some(conn) = tables.conn(id) else { continue };
-        if conn.flags.get() & conn_flags::LIVE != 0 && is_of(conn, key, direction) {
+        if conn.flags.get() & conn_flags::LIVE != 0 && is_it(conn, direction) {
             return Some(Hit { id, conn, direction });
         }
     }

@@ -1,6 +1,6 @@
 //! Data connections that are expected: entered before their first packet, and met by it.
 
-use super::{DATA, Expected};
+use super::Expected;
 use crate::abi::{Conn, ConnId, DestState, FlowKey, Forward, conn_flags};
 use crate::begin::{enter_reverse, enter_table, identify};
 use crate::conn::life::timeout_ms;
@@ -49,7 +49,7 @@ pub fn expect<T: Tables>(tables: &T, parent: ConnId, expected: Expected, port: B
         src: of.caddr.get(),
         dst: of.vaddr.get(),
         sport: if client { port } else { Be16::ZERO },
-        dport: if client { DATA } else { port },
+        dport: if client { Be16::new(of.vport.get().host().wrapping_sub(1)) } else { port },
         proto: proto::TCP,
         family: of.family.get(),
         pad: 0,

@@ -1,6 +1,6 @@
 //! FTP: the data connections that a control connection announces (RFC 959, RFC 2428), as IPVS' helper sees to them.
 //!
-//! Behind masquerading a control connection (service port 21) is read by [`scan`]. What it announces is entered in the
+//! Behind masquerading a control connection (by its port, see [`crate::settings::Settings::ftp_ports`]) is read by [`scan`]. What it announces is entered in the
 //! connection table in advance by [`expect`], in the state LISTEN: a client's port with both of its keys, so that the server's
 //! SYN finds it; a server's port under a key without client port, which the client's SYN then fills in. The address in a
 //! server's 227 becomes the virtual address; where that changes its length, [`adjust`] moves sequence numbers from then on.
@@ -27,18 +27,21 @@ use rvs_wire::ipv4::{Ipv4, proto};
 use rvs_wire::{Addr, Be16, Family};
 use scan::Scan;
 
-/// Port of control connections.
+/// Port of control connections: of services whose persistent clients' data connections are theirs, and unless set otherwise of
+/// those that are read.
 pub const CONTROL: Be16 = Be16::new(21);
 /// Port that servers connect from.
 pub const DATA: Be16 = Be16::new(20);
 /// From here on ports are anybody's: no service in its own right lives there (`ip_unprivileged_port_start`).
 pub const UNPRIVILEGED: u16 = 1024;
 
+/// [`Conn::tun_flags`] of a masqueraded connection: it is a control connection, by its port when it began.
+pub const IS_CONTROL: u8 = 1;
+
 /// Whether a packet is of a masqueraded control connection.
 #[inline(always)]
 pub fn is_control(flow: &Flow, plan: &Plan) -> bool {
-    let port = if plan.outward != 0 { plan.port } else { flow.key.dport };
-    flow.proto == proto::TCP && !flow.is_icmp() && plan.is_nat() && port == CONTROL
+    flow.proto == proto::TCP && !flow.is_icmp() && plan.is_nat() && plan.tun_flags == IS_CONTROL
 }
 
 /// Whether data connections may go to this port of an FTP service's address.

@@ -3,6 +3,9 @@
 //!
 //! From kernel 6.6 on a link holds the program there, pinned as `tc-<index>` (XDP on all kernels: `xdp-<index>`); unpinning it
 //! detaches. Below, a filter of the clsact qdisc does, with a fixed priority and handle, remembered by the fact `cls-<index>`.
+//! While there is something to do for it (the fact `outlets` says so), `rvs_out` is at TC egress of the same interfaces: pins
+//! `out-<index>`, facts `cout-<index>`.
+//!
 //! The facts `mode-<name>` hold what the user chose, so that an interface that comes back is served as before.
 
 use super::detour;
@@ -40,6 +43,14 @@ fn tc_pin(index: u32) -> String {
 
 fn cls_fact(index: u32) -> String {
     format!("cls-{index}")
+}
+
+fn out_pin(index: u32) -> String {
+    format!("out-{index}")
+}
+
+fn cout_fact(index: u32) -> String {
+    format!("cout-{index}")
 }
 
 fn xdp_pin(index: u32) -> String {
@@ -104,14 +115,17 @@ pub(crate) fn attached(home: &Home) -> Result<Vec<Attached>, Error> {
 /// Whether [`cover`] has anything to do.
 pub(crate) fn uncovered(home: &Home) -> Result<bool, Error> {
     let attached = attached(home)?;
-    let missing = attached.iter().any(|at| at.chosen.is_some() && at.tc.is_none());
+    let lacks = |at: &Attached| at.tc.is_none() || needs_outlet(home, at.interface.index);
+    let missing = attached.iter().any(|at| at.chosen.is_some() && lacks(at));
     Ok(missing || !vanished(home, &attached)?.is_empty())
 }
 
 /// Pins and facts of interfaces that are no more.
 fn vanished(home: &Home, attached: &[Attached]) -> Result<Vec<String>, Error> {
     let gone = |pin: &String| {
-        let index = ["tc-", "xdp-", "cls-"].iter().find_map(|prefix| pin.strip_prefix(prefix)?.parse::<u32>().ok());
+        let index = ["tc-", "xdp-", "cls-", "out-", "cout-"]
+            .iter()
+            .find_map(|prefix| pin.strip_prefix(prefix)?.parse::<u32>().ok());
         index.is_some_and(|index| attached.iter().all(|at| at.interface.index != index))
     };
     Ok(home.pins()?.into_iter().filter(gone).collect())
@@ -133,6 +147,87 @@ pub(crate) fn cover(home: &Home) -> Result<(), Error> {
             Err(Error::Io { source, .. }) if source.raw_os_error() == Some(libc::ENODEV) => {}
             done => done?,
         }
+    }
+    let served: Vec<_> = attached.into_iter().filter(|at| at.chosen.is_some()).map(|at| at.interface).collect();
+    served.iter().filter(|interface| needs_outlet(home, interface.index)).try_for_each(|interface| {
+        match put_outlet(home, interface) {
+            Err(Error::Io { source, .. }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+            done => done,
+        }
+    })
+}
+
+/// Fact: `rvs_out` is wanted; why, as the names of [`Outlet`]s.
+const OUTLETS: &str = "outlets";
+
+/// What `rvs_out` is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outlet {
+    /// Answers of real servers on this host.
+    Here,
+    /// Health checks by virtual services.
+    Probes,
+}
+
+impl Outlet {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::Probes => "probes",
+        }
+    }
+}
+
+/// Whether `rvs_out` is wanted for this.
+pub(crate) fn has_outlet(home: &Home, why: Outlet) -> bool {
+    home.fact(OUTLETS).is_some_and(|fact| fact.split(' ').any(|name| name == why.name()))
+}
+
+/// Wants `rvs_out` for this, or no longer. It is at the way out of every served interface when this returns, or at none. The
+/// lock must be held.
+pub(crate) fn want_outlet(home: &Home, why: Outlet, wanted: bool) -> Result<(), Error> {
+    if has_outlet(home, why) == wanted {
+        return Ok(());
+    }
+    let fact = home.fact(OUTLETS).unwrap_or_default();
+    let mut names: Vec<&str> = fact.split(' ').filter(|name| !name.is_empty() && *name != why.name()).collect();
+    if wanted {
+        names.push(why.name());
+        home.note(OUTLETS, &names.join(" "))?;
+        return cover(home);
+    }
+    if !names.is_empty() {
+        return home.note(OUTLETS, &names.join(" "));
+    }
+    home.unpin(OUTLETS)?;
+    attached(home)?.iter().try_for_each(|at| take_outlet(home, &at.interface))
+}
+
+/// Whether `rvs_out` is wanted and not there.
+fn needs_outlet(home: &Home, index: u32) -> bool {
+    let there = || link_ids(home, &out_pin(index), index).is_some() || home.fact(&cout_fact(index)).is_some();
+    home.fact(OUTLETS).is_some() && !there()
+}
+
+fn put_outlet(home: &Home, interface: &Interface) -> Result<(), Error> {
+    let context = |error| failed(format!("attaching {} to {}", programs::OUT, interface.name), error);
+    if features::tcx() {
+        let program = home.need(programs::OUT)?;
+        let link = sys::link_create(program.as_fd(), interface.index, AttachType::TcxEgress, 0).map_err(context)?;
+        return home.pin(&out_pin(interface.index), link);
+    }
+    put_out_filter(home, interface, programs::OUT).map_err(|error| context(io::Error::other(error)))?;
+    home.note(&cout_fact(interface.index), "1")
+}
+
+fn take_outlet(home: &Home, interface: &Interface) -> Result<(), Error> {
+    drop_link(home, &out_pin(interface.index))?;
+    let fact = cout_fact(interface.index);
+    if home.fact(&fact).is_some() {
+        let filter = SchedClassifierLink::attached(&interface.name, TcAttachType::Egress, PRIORITY, HANDLE, None);
+        let detached = filter.map_err(io::Error::from).and_then(|link| link.detach().map_err(io::Error::other));
+        detached.map_err(|error| failed(format!("detaching from {}", interface.name), error))?;
+        home.unpin(&fact)?;
     }
     Ok(())
 }
@@ -176,7 +271,9 @@ pub(crate) fn release(home: &Home) -> Result<(), Error> {
     if home.fact(LOCAL_WAS_OFF).is_some() {
         fs::write(ACCEPT_LOCAL, "0").map_err(|error| failed(format!("setting {ACCEPT_LOCAL}"), error))?;
     }
-    let filters = attached(home)?.into_iter().filter(|at| home.fact(&cls_fact(at.interface.index)).is_some());
+    let filters = attached(home)?.into_iter().filter(|at| {
+        [cls_fact(at.interface.index), cout_fact(at.interface.index)].iter().any(|fact| home.fact(fact).is_some())
+    });
     filters.into_iter().try_for_each(|at| take(home, &at.interface))
 }
 
@@ -188,6 +285,9 @@ pub(super) fn find(name: &str) -> Result<Interface, Error> {
 fn put(home: &Home, interface: &Interface, mode: Mode) -> Result<(), Error> {
     let xdp = choose(mode, interface, &links::driver(&interface.name)).map_err(Error::Unsupported)?;
     put_tc(home, interface, programs::TC)?;
+    if needs_outlet(home, interface.index) {
+        put_outlet(home, interface)?;
+    }
     if interface.loopback {
         accept_local(home)?;
     }
@@ -240,23 +340,24 @@ pub(super) fn put_egress(home: &Home, interface: &Interface, program: &str) -> R
         let link = sys::link_create(program.as_fd(), interface.index, AttachType::TcxEgress, 0).map_err(context)?;
         return home.pin(EGRESS, link);
     }
-    let attach = || -> Result<(), ProgramError> {
-        match qdisc_add_clsact(&interface.name) {
-            Ok(()) => {}
-            Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if let Ok(old) = SchedClassifierLink::attached(&interface.name, TcAttachType::Egress, PRIORITY, HANDLE, None) {
-            let _ = old.detach();
-        }
-        let mut program = SchedClassifier::from_pin(home.path(program))?;
-        let options = TcAttachOptions::Netlink(NlOptions { priority: PRIORITY, handle: HANDLE, classid: None });
-        let link = program.attach_with_options(&interface.name, TcAttachType::Egress, options)?;
-        // The link would take the filter away when dropped.
-        std::mem::forget(program.take_link(link)?);
-        Ok(())
-    };
-    attach().map_err(|error| context(io::Error::other(error)))
+    put_out_filter(home, interface, program).map_err(|error| context(io::Error::other(error)))
+}
+
+fn put_out_filter(home: &Home, interface: &Interface, program: &str) -> Result<(), ProgramError> {
+    match qdisc_add_clsact(&interface.name) {
+        Ok(()) => {}
+        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if let Ok(old) = SchedClassifierLink::attached(&interface.name, TcAttachType::Egress, PRIORITY, HANDLE, None) {
+        let _ = old.detach();
+    }
+    let mut program = SchedClassifier::from_pin(home.path(program))?;
+    let options = TcAttachOptions::Netlink(NlOptions { priority: PRIORITY, handle: HANDLE, classid: None });
+    let link = program.attach_with_options(&interface.name, TcAttachType::Egress, options)?;
+    // The link would take the filter away when dropped.
+    std::mem::forget(program.take_link(link)?);
+    Ok(())
 }
 
 fn put_filter(home: &Home, interface: &Interface, program: &str) -> Result<(), ProgramError> {
@@ -293,6 +394,10 @@ pub(crate) fn replace_filters(home: &Home) -> Result<(), Error> {
         replace().map_err(|error| context(io::Error::other(error)))?;
         let id = sys::prog_id(home.need(programs::TC)?.as_fd()).map_err(context)?;
         home.note(&fact, &id.to_string())?;
+        if home.fact(&cout_fact(at.interface.index)).is_some() {
+            let replaced = put_out_filter(home, &at.interface, programs::OUT);
+            replaced.map_err(|error| context(io::Error::other(error)))?;
+        }
     }
     Ok(())
 }
@@ -340,6 +445,7 @@ fn drop_link(home: &Home, pin: &str) -> Result<(), Error> {
 /// Detaches from one interface.
 pub(super) fn take(home: &Home, interface: &Interface) -> Result<(), Error> {
     drop_xdp(home, interface.index)?;
+    take_outlet(home, interface)?;
     drop_link(home, &tc_pin(interface.index))?;
     let fact = cls_fact(interface.index);
     if home.fact(&fact).is_some() {

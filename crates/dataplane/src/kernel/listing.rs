@@ -26,6 +26,7 @@ pub(crate) fn read(maps: &Maps) -> Result<Listing, Error> {
                 persist: record.persist,
                 counters: dest_counters.get(entry.dest as usize).copied().unwrap_or_default(),
                 rates: rates(&maps.dest_rate(entry.dest).ewma),
+                openings: record.openings,
             }
         });
         ListedService {

@@ -36,6 +36,8 @@ pub(crate) mod programs {
     pub(crate) const DECAP: &str = "rvs_decap";
     /// Egress of the detour of marked packets.
     pub(crate) const MARK: &str = "rvs_mark";
+    /// At TC egress, while needed.
+    pub(crate) const OUT: &str = "rvs_out";
 }
 
 /// Commands of the program `rvs_ctl`.
@@ -75,7 +77,7 @@ pub(crate) fn director(home: &Home, limits: &Limits) -> Result<(), Error> {
         let map = ebpf.map(name).ok_or_else(|| missing("map", name))?;
         map.pin(home.path(name)).map_err(|error| failed(format!("pinning the map {name}"), io::Error::other(error)))?;
     }
-    for name in [programs::TC, programs::XDP, programs::CTL, programs::MARK] {
+    for name in [programs::TC, programs::XDP, programs::CTL, programs::MARK, programs::OUT] {
         with_program(&mut ebpf, name, |fd| home.pin(name, fd))?;
     }
     anchor(home, &mut ebpf)?;
@@ -98,9 +100,13 @@ pub(crate) fn upgrade(home: &Home) -> Result<(), Error> {
     }
     let mut ebpf = loader.load(OBJECT).map_err(refused)?;
     let pins = home.pins()?;
-    for (name, links) in
-        [(programs::TC, "tc-"), (programs::XDP, "xdp-"), (programs::MARK, attach::EGRESS), (programs::CTL, "none-")]
-    {
+    for (name, links) in [
+        (programs::TC, "tc-"),
+        (programs::XDP, "xdp-"),
+        (programs::MARK, attach::EGRESS),
+        (programs::OUT, "out-"),
+        (programs::CTL, "none-"),
+    ] {
         with_program(&mut ebpf, name, |program| {
             for pin in pins.iter().filter(|pin| pin.starts_with(links)) {
                 let updated = sys::link_update(home.need(pin)?.as_fd(), program);

@@ -18,7 +18,7 @@ use std::mem::offset_of;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Every map that is pinned.
-pub(crate) const NAMES: [&str; 35] = [
+pub(crate) const NAMES: [&str; 37] = [
     "CONTROL",
     "SERVICE_INDEX",
     "SERVICES",
@@ -48,6 +48,8 @@ pub(crate) const NAMES: [&str; 35] = [
     "TALKS",
     "ENGINE_DATA",
     "MARK_RULES",
+    "PROBES",
+    "PROBE_FLOWS",
     "HOPS",
     "XDP_PORTS",
     "TIMERS",

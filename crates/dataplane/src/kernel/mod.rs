@@ -24,6 +24,7 @@ mod mode;
 mod netlink;
 mod os;
 mod place;
+pub mod probes;
 mod route;
 mod settings;
 mod status;
@@ -66,6 +67,8 @@ pub enum Hook {
     Tc,
     /// `rvs_xdp`.
     Xdp,
+    /// `rvs_out`: for what this host sends itself.
+    Out,
 }
 
 impl Hook {
@@ -73,6 +76,7 @@ impl Hook {
         match self {
             Self::Tc => load::programs::TC,
             Self::Xdp => load::programs::XDP,
+            Self::Out => load::programs::OUT,
         }
     }
 }
@@ -141,7 +145,8 @@ impl Director {
                 load::upgrade(&home)?;
             }
         }
-        let maps = Maps::open(&home)?;
+        let mut maps = Maps::open(&home)?;
+        probes::collect(&home, &mut maps)?;
         if attach::uncovered(&home)? {
             let _lock = home.lock(How::Exclusive)?;
             attach::cover(&home)?;
@@ -290,8 +295,24 @@ impl Director {
     /// A packet shorter than an Ethernet header or longer than the kernel takes.
     pub fn test_run(&self, hook: Hook, packet: &[u8], repeat: u32) -> Result<TestRun, Error> {
         let program = self.home.need(hook.pin())?;
-        let told = if hook == Hook::Tc { sys::Told::Tc } else { sys::Told::Nothing };
+        let told = match hook {
+            Hook::Tc | Hook::Out => sys::Told::Tc(0),
+            Hook::Xdp => sys::Told::Nothing,
+        };
         let run = sys::test_run(program.as_fd(), packet, repeat, told);
+        run.map_err(|error| failed("running a program on a packet", error))
+    }
+
+    /// Runs the program of a hook at TC once on a packet with a firewall mark.
+    ///
+    /// # Errors
+    /// As [`Director::test_run`], and XDP, where packets have no mark.
+    pub fn test_run_marked(&self, hook: Hook, mark: u32, packet: &[u8]) -> Result<TestRun, Error> {
+        if hook == Hook::Xdp {
+            return Err(Error::Unsupported("packets at XDP have no mark".into()));
+        }
+        let program = self.home.need(hook.pin())?;
+        let run = sys::test_run(program.as_fd(), packet, 1, sys::Told::Tc(mark));
         run.map_err(|error| failed("running a program on a packet", error))
     }
 
@@ -350,7 +371,12 @@ impl Dataplane for Director {
     fn update(&mut self, edits: &[Edit]) -> Result<(), UpdateError> {
         let _lock = self.home.lock(How::Exclusive)?;
         let home = &self.home;
-        update::update(&mut self.maps, edits, |marks| detour::fit(home, marks))?;
+        update::update(
+            &mut self.maps,
+            edits,
+            |marks| detour::fit(home, marks),
+            |wanted| attach::want_outlet(home, attach::Outlet::Here, wanted),
+        )?;
         let deletes = |edit: &Edit| matches!(edit, Edit::DeleteService(_) | Edit::DeleteDest(..) | Edit::Flush);
         if edits.iter().any(deletes) && settings::read(&self.maps)?.expire_nodest_conn != 0 {
             // The sweeper would find the connections of what was deleted within a second; they are to end at once.

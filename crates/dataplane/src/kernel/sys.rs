@@ -277,8 +277,8 @@ pub(crate) enum Told {
     Nothing,
     /// XDP: the interface that it came in through.
     Xdp(u32),
-    /// TC: that it is a trial, by [`rvs_core::abi::TRIAL`].
-    Tc,
+    /// TC: that it is a trial, by [`rvs_core::abi::TRIAL`], and its firewall mark.
+    Tc(u32),
 }
 
 /// Runs a program on a packet without sending it anywhere, `repeat` times.
@@ -301,8 +301,11 @@ pub(crate) fn test_run(prog: BorrowedFd<'_>, packet: &[u8], repeat: u32, told: T
         rx_queue_index: 0,
         egress_ifindex: 0,
     };
-    // The beginning of the kernel's `__sk_buff`; all that may be told of is zero but the priority.
+    // The beginning of the kernel's `__sk_buff`; all that may be told of is zero but the mark and the priority.
     let mut skb = [0u32; 9];
+    if let Told::Tc(mark) = told {
+        skb[2] = mark;
+    }
     skb[8] = rvs_core::abi::TRIAL;
     match told {
         Told::Nothing => {}
@@ -310,7 +313,7 @@ pub(crate) fn test_run(prog: BorrowedFd<'_>, packet: &[u8], repeat: u32, told: T
             attr.ctx_in = (&raw const context) as u64;
             attr.ctx_size_in = size_of::<XdpContext>() as u32;
         }
-        Told::Tc => {
+        Told::Tc(_) => {
             attr.ctx_in = (&raw const skb) as u64;
             attr.ctx_size_in = size_of_val(&skb) as u32;
         }

@@ -8,8 +8,9 @@ use super::maps::Maps;
 use super::os::{self, Clock};
 use super::route::Router;
 use crate::{Error, UpdateError};
-use rvs_core::abi::{DestId, DestState, ServiceKey};
-use rvs_intent::{Capabilities, Edit, Refusal, Rules, Table};
+use rvs_core::abi::{DestId, DestState, Forward, ServiceKey};
+use rvs_intent::{Capabilities, Dest, Edit, LocalNet, Refusal, Rules, Service, Table};
+use rvs_wire::ipv4::proto;
 use rvs_wire::{Addr, Be16, Family};
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
@@ -18,11 +19,13 @@ use std::time::{Duration, Instant};
 const REFRESH: Duration = Duration::from_millis(10);
 
 /// Applies the edits in order, or none of them. `follow` is told the marks that services go by when they change: before the
-/// commit those that come in addition, after it those that are left.
+/// commit those that come in addition, after it those that are left. `outlet` is told likewise whether there are real servers on
+/// this host whose answers must be translated.
 pub(crate) fn update(
     maps: &mut Maps,
     edits: &[Edit],
     follow: impl Fn(&BTreeSet<(Family, u32)>) -> Result<(), Error>,
+    outlet: impl Fn(bool) -> Result<(), Error>,
 ) -> Result<(), UpdateError> {
     let now = boot_second();
     let image = settled(maps, now)?;
@@ -45,6 +48,10 @@ pub(crate) fn update(
     if !after.is_subset(&before) {
         follow(&after.union(&before).copied().collect())?;
     }
+    let answers = answers_here(&new, &router);
+    if answers {
+        outlet(true)?;
+    }
     perform_all(maps, &plan.prepare)?;
     perform(maps, &Write::Commit(generation))?;
     let image = Image::capture(maps)?;
@@ -53,7 +60,21 @@ pub(crate) fn update(
     if !before.is_subset(&after) {
         follow(&after)?;
     }
+    if !answers {
+        outlet(false)?;
+    }
     Ok(())
+}
+
+/// Whether a real server is this host under another address or port than its service's, and its answers have to be translated
+/// at the way out: see [`rvs_core::here`].
+fn answers_here(table: &Table, router: &Router) -> bool {
+    let datagrams = |service: &&Service| matches!(service.key.proto, 0 | proto::UDP);
+    table.services.iter().filter(datagrams).any(|service| {
+        let elsewhere = |dest: &Dest| dest.addr != service.key.addr || dest.port != service.key.port;
+        let here = |dest: &&Dest| dest.forward == Forward::Masq && router.is_local(dest.addr, dest.family);
+        service.dests.iter().filter(here).any(elsewhere)
+    })
 }
 
 /// The marks that services go by.

@@ -1,15 +1,13 @@
 //! Whom the recorded edits and packets go to: the programs in the kernel, and the core in memory.
 
 use crate::common;
-use rvs_core::abi::{FlowKey, ServiceKey};
+use rvs_core::abi::ServiceKey;
 use rvs_core::model::{Model, Server};
-use rvs_core::service;
-use rvs_core::tables::Tables;
 use rvs_dataplane::Dataplane;
 use rvs_dataplane::kernel::{Director, Hook};
 use rvs_dataplane::limits::Limits;
 use rvs_intent::{Capabilities, Edit, NoInterfaces, Rules, Service, Table};
-use rvs_wire::{Addr, Family};
+use rvs_wire::Addr;
 
 const LIMITS: Limits = Limits { conns: 1 << 17, services: 1024, dests: 1 << 14 };
 
@@ -24,24 +22,29 @@ pub(crate) trait Subject {
     /// The frame as it leaves; `None` when it does not.
     fn packet(&mut self, frame: &[u8]) -> Option<Vec<u8>>;
 
+    /// The same for a frame with a firewall mark.
+    fn marked(&mut self, frame: &[u8], mark: u32) -> Option<Vec<u8>>;
+
     /// Address, weight, active and inactive connections of a service's servers.
     fn counts(&mut self, key: ServiceKey) -> Vec<(Addr, i32, u32, u32)>;
 }
 
 /// Both directors, with interfaces and routes for the recorded addresses.
 pub(crate) fn subjects() -> [Box<dyn Subject>; 2] {
-    std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
     for line in [
         "link add v0 type veth peer name v1",
         "link set lo up",
         "addr add 10.0.2.1/24 dev v0",
         "addr add 10.0.1.1/24 dev v0",
+        "addr add fd00:2::1/64 dev v0 nodad",
+        "addr add fd00:1::1/64 dev v0 nodad",
         "link set v0 up",
         "link set v1 up",
     ] {
         common::ip(line);
     }
     std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+    std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1").unwrap();
     [Box::new(Director::open_with(&LIMITS).unwrap()), Box::new(InMemory::new())]
 }
 
@@ -55,9 +58,11 @@ impl Subject for Director {
     }
 
     fn packet(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
-        let mut frame = frame.to_vec();
-        frame[..6].fill(0);
-        let run = self.test_run(Hook::Tc, &frame, 1).unwrap();
+        self.marked(frame, 0)
+    }
+
+    fn marked(&mut self, frame: &[u8], mark: u32) -> Option<Vec<u8>> {
+        let run = self.test_run_marked(Hook::Tc, mark, &common::to_loopback(frame)).unwrap();
         (run.code == 7).then_some(run.packet)
     }
 
@@ -91,35 +96,13 @@ impl InMemory {
             family: dest.family.raw(),
             tunnel: (dest.tunnel.kind as u8, dest.tunnel.flags as u8, dest.tunnel.port.host()),
         };
+        if service.key.proto == 0 {
+            self.model.control.mark_services = 1;
+        }
         let servers: Vec<_> = service.dests.iter().map(server).collect();
         let settings = (service.flags, service.persist_secs);
         self.model.set_service(service.key, service.sched, settings, service.sched_state, &servers);
     }
-
-    /// What the scheduler of a service answers to a new connection, which then is counted: the number of the server, or `x`.
-    /// For kinds of services whose packets the core does not take yet.
-    pub(crate) fn schedule(&self, key: &ServiceKey, flow: &FlowKey, count: Count) -> String {
-        let id = self.model.service_id(key).unwrap();
-        let found = service::at(&self.model, id, 0).unwrap();
-        let Some(index) = self.model.schedule(&found, flow) else { return "x".into() };
-        let dest = self.model.dest(self.model.list_entry(found.slot.first + index).unwrap().dest).unwrap();
-        match count {
-            Count::Active => self.model.add(&dest.active, 1),
-            Count::Inactive => self.model.add(&dest.inactive, 1),
-            Count::Not => {}
-        }
-        // 10.0.2.1N and fd00:2::1N.
-        let last = dest.addr.last().host() & 0xff;
-        if dest.family == Family::V4.raw() { last - 10 } else { last & 0xf }.to_string()
-    }
-}
-
-/// How a connection is counted.
-#[derive(Clone, Copy)]
-pub(crate) enum Count {
-    Active,
-    Inactive,
-    Not,
 }
 
 impl Subject for InMemory {
@@ -141,7 +124,11 @@ impl Subject for InMemory {
     }
 
     fn packet(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
-        self.model.packet(frame).1
+        self.marked(frame, 0)
+    }
+
+    fn marked(&mut self, frame: &[u8], mark: u32) -> Option<Vec<u8>> {
+        self.model.marked(frame, mark).1
     }
 
     fn counts(&mut self, key: ServiceKey) -> Vec<(Addr, i32, u32, u32)> {

@@ -7,7 +7,7 @@ use lab::client::{ask_again, greet, heard, udp};
 use lab::echo::Echo;
 use lab::wait::secs;
 use lab::{Family, Lab, Topology, echo, eventually, start};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 /// A virtual port that nobody listens on.
 const CLOSED: u16 = 4000;
@@ -61,7 +61,66 @@ fn a_real_server_on_the_director_serves_on_another_port() -> Result<()> {
             lab.ipvsadm("-C")?;
             service(&lab, at(family, CLOSED), SocketAddr::new(family.director_back(), port))?;
             answers(&lab, at(family, CLOSED)).with_context(|| format!("{family:?}, port {port}"))?;
+            // Datagrams, too, small ones and such as travel in pieces; the client's socket takes answers from the virtual address
+            // only.
+            assert_eq!(lab.ask(at(family, CLOSED))?, "dr", "{family:?}, port {port}");
+            assert_eq!(lab.ask_with(at(family, CLOSED), &noise(8_000))?, "dr", "{family:?}, port {port}");
         }
+        // A client on the director gets them as well.
+        let socket = udp(&lab.director(), SocketAddr::new(family.unspecified(), 0), at(family, CLOSED))?;
+        assert_eq!(ask_again(&socket)?, "dr", "{family:?}");
+    }
+    Ok(())
+}
+
+/// The host's own marks lead datagrams for a server on the director to the detour, all of them, and from there to the server: in
+/// pieces as well.
+#[test]
+fn a_real_server_on_the_director_gets_datagrams_by_the_hosts_marks() -> Result<()> {
+    let Some((lab, _echo)) = with_local_server()? else { return Ok(()) };
+    for (program, family, flag) in [("iptables", Family::V4, ""), ("ip6tables", Family::V6, "-6")] {
+        let what = format!("-A PREROUTING -d {} -p udp --dport 4000 -j MARK --set-mark 10", family.vip());
+        lab.director().command(program).args(&format!("-w -t mangle {what}")).ok()?;
+        let server = SocketAddr::new(family.vip(), 0);
+        lab.restore(&format!("-A -f 10 {flag} -s rr\n-a -f 10 {flag} -r {server} -g\n"))?;
+        let socket = lab.director().enter(|| UdpSocket::bind(at(family, CLOSED)))??;
+        socket.set_read_timeout(Some(secs(20)))?;
+        let client = udp(&lab.client(), SocketAddr::new(family.unspecified(), 0), at(family, CLOSED))?;
+        for data in [noise(40), noise(8_000)] {
+            client.send(&data)?;
+            let mut buffer = [0; 9000];
+            let (len, _) = socket.recv_from(&mut buffer).with_context(|| format!("{family:?}, {}", data.len()))?;
+            assert_eq!(buffer[..len], data, "{family:?}");
+        }
+    }
+    Ok(())
+}
+
+/// A sorry server that listens on all addresses, behind the loopback's: its answers leave from whatever address is nearest to
+/// the client, and arrive from the virtual one all the same.
+#[test]
+fn datagrams_find_a_sorry_server_on_the_loopback_too() -> Result<()> {
+    const PORT: u16 = 5353;
+    let Some(lab) = start(Topology::nat().servers(1))? else { return Ok(()) };
+    for family in Family::ALL {
+        let bind = || UdpSocket::bind(SocketAddr::new(family.unspecified(), PORT));
+        let socket = lab.director().enter(bind)??;
+        socket.set_read_timeout(Some(secs(20)))?;
+        let (virtual_one, sorry) = (at(family, CLOSED), SocketAddr::new(family.localhost(), PORT));
+        lab.restore(&format!("-A -u {virtual_one} -s rr\n-a -u {virtual_one} -r {sorry} -m\n"))?;
+        let client = udp(&lab.client(), SocketAddr::new(family.unspecified(), 0), virtual_one)?;
+        client.send(b"anybody there?")?;
+        let mut buffer = [0; 64];
+        let (len, from) = socket.recv_from(&mut buffer)?;
+        assert_eq!((&buffer[..len], from.port()), (&b"anybody there?"[..], client.local_addr()?.port()));
+        socket.send_to(b"sorry", from)?;
+        let len = client.recv(&mut buffer)?;
+        assert_eq!(&buffer[..len], b"sorry", "{family:?}");
+        // When it has gone, whoever asks is told.
+        drop(socket);
+        client.send(b"anybody there?")?;
+        let error = client.recv(&mut buffer).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(nix::errno::Errno::ECONNREFUSED as i32), "{family:?}");
     }
     Ok(())
 }

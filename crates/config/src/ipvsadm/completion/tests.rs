@@ -29,6 +29,7 @@ fn fixed() -> Fixed {
         persist: 0,
         counters: Default::default(),
         rates: Default::default(),
+        openings: Default::default(),
     };
     let service = |service: &rvs_intent::Service| ListedService {
         service: service.clone(),

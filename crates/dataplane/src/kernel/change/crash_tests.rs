@@ -147,6 +147,8 @@ fn assert_settled(memory: &Memory, wanted: &Table) {
     assert_eq!(image.heads.mark_services, marks);
     let ftp = wanted.services.iter().filter(|service| is_ftp(&service.key)).count() as u32;
     assert_eq!(image.heads.ftp_services, ftp);
+    let engines = wanted.services.iter().filter(|service| service.engine.is_some()).count() as u32;
+    assert_eq!(image.heads.engine_services, engines);
     let mut seen = image.table(&memory.sched(image.heads.services_used).unwrap()).unwrap();
     let mut wanted = wanted.clone();
     seen.services.sort_by_key(|service| (service.key.proto, service.key.addr.words()));

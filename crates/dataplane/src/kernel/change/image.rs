@@ -9,7 +9,7 @@ use rvs_core::abi::{
     self, Control, DestId, DestState, Forward, ListEntry, SchedState, Service, ServiceId, ServiceKey, ServiceSlot,
 };
 use rvs_core::sched;
-use rvs_intent::{Dest, Engine, Service as IntentService, Table, Timeouts, Tunnel, TunnelKind};
+use rvs_intent::{Dest, Engine, Openings, Service as IntentService, Table, Timeouts, Tunnel, TunnelKind};
 use rvs_wire::{Addr, Be16, Family};
 
 /// Whether data connections of FTP belong to a service: it has the port of control connections.
@@ -36,6 +36,8 @@ pub(crate) struct Heads {
     pub(crate) mark_services: u32,
     /// Number of FTP services, as packets believe.
     pub(crate) ftp_services: u32,
+    /// Services with a persistence engine that packets look for.
+    pub(crate) engine_services: u32,
     /// Scheduler versions given out.
     pub(crate) sched_versions: u32,
     /// Versions of the timeouts.
@@ -61,6 +63,8 @@ pub(crate) struct DestRecord {
     pub(crate) way: Way,
     /// Active connections.
     pub(crate) active: u32,
+    /// What became of new connections.
+    pub(crate) openings: Openings,
     /// Inactive connections.
     pub(crate) inactive: u32,
     /// Templates.
@@ -99,6 +103,11 @@ impl From<abi::Dest> for DestRecord {
             serial: raw.serial,
             way: Way { ifindex: raw.hop_ifindex, gateway: raw.hop_gateway, source: raw.hop_source },
             active: raw.active.get(),
+            openings: Openings {
+                answered: raw.answered.get(),
+                refused: raw.refused.get(),
+                unanswered: raw.unanswered.get(),
+            },
             inactive: raw.inactive.get(),
             persist: raw.persist.get(),
             trashed_at: raw.trashed_at,
@@ -145,6 +154,7 @@ impl Image {
             tables_cursor: control.tables_cursor,
             mark_services: control.mark_services,
             ftp_services: control.ftp_services,
+            engine_services: control.engine_services,
             sched_versions: control.sched_versions,
             timeouts: control.timeouts,
         };

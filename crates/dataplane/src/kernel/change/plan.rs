@@ -164,6 +164,7 @@ impl<'a> Planner<'a> {
         let heads = &self.change.image.heads;
         let marks = self.change.new.services.iter().filter(|service| service.key.proto == 0).count() as u32;
         let ftp = self.change.new.services.iter().filter(|service| is_ftp(&service.key)).count() as u32;
+        let engines = self.change.new.services.iter().filter(|service| service.engine.is_some()).count() as u32;
         let prepare = &mut self.plan.prepare;
         prepare.push(Write::Begin);
         if self.rushed || self.extents.wrapped() || self.tables.wrapped() {
@@ -178,6 +179,7 @@ impl<'a> Planner<'a> {
             // Too many only costs packets a look-up; too few would hide a service. Settling makes it exact.
             (offset_of!(Control, mark_services), heads.mark_services, heads.mark_services.max(marks)),
             (offset_of!(Control, ftp_services), heads.ftp_services, heads.ftp_services.max(ftp)),
+            (offset_of!(Control, engine_services), heads.engine_services, heads.engine_services.max(engines)),
         ] {
             if was != is {
                 prepare.push(Write::Control(offset, is));

@@ -50,6 +50,11 @@ pub(crate) fn settle(image: &Image, unindex: Vec<ServiceKey>, now: u32) -> Vec<W
     if ftp != image.heads.ftp_services {
         writes.push(Write::Control(offset_of!(Control, ftp_services), ftp));
     }
+    let has_engine = |id: &&ServiceId| image.slot(**id).is_some_and(|slot| slot.engine != 0);
+    let engines = image.order().iter().filter(has_engine).count() as u32;
+    if engines != image.heads.engine_services {
+        writes.push(Write::Control(offset_of!(Control, engine_services), engines));
+    }
     writes.push(Write::End(image.heads.generation));
     writes
 }

@@ -194,6 +194,7 @@ fn dest(store: &mut impl Store, write: &Write) -> Result<(), Error> {
             store.store(area, *id, offset_of!(Dest, overload), &word(0))?;
             store.store(area, *id, offset_of!(Dest, u_threshold), &word(0))?;
             store.store(area, *id, offset_of!(Dest, l_threshold), &word(0))?;
+            store.store(area, *id, offset_of!(Dest, answered), &[0; 12])?;
             store.store(area, *id, offset_of!(Dest, port), &state_word(*port, *family, DestState::Live))
         }
         Write::DestState { id, port, family, state, trashed_at } => {

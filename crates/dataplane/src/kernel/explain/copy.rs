@@ -17,8 +17,8 @@ use crate::kernel::os::{self, Clock};
 use crate::kernel::{failed, load, marks};
 use rvs_core::abi::{
     BUCKET_SLOTS, Block, Bucket, CacheKey, Conn, ConnId, Control, Dest, DestId, DestState, Fate, FlowKey, ListEntry,
-    Locality, MarkRule, Replicas, SHARDS, SchedState, Service, ServiceId, ServiceKey, ServiceSlot, Shard, TableRow,
-    active, embryos, flags,
+    Locality, MarkRule, ProbeFlow, Replicas, SHARDS, SchedState, Service, ServiceId, ServiceKey, ServiceSlot, Shard,
+    TableRow, active, embryos, flags,
 };
 use rvs_core::begin::{self, Choice, Stages};
 use rvs_core::conn::{life, table};
@@ -295,12 +295,12 @@ impl Tables for Copy<'_> {
         self.touched_buckets.get(index, || self.load_bucket(index))
     }
 
-    fn masqueraded_server(&self, from: &FlowKey, count: u32) -> Option<DestId> {
+    fn masqueraded_server(&self, from: &FlowKey, count: u32, engine: bool) -> Option<DestId> {
         (0..count).find(|id| {
             let Some(dest) = self.dest(*id) else { return false };
             let (entry, service) = (self.list_entry(dest.entry.get()), self.service(dest.service));
             let (Some(entry), Some(service)) = (entry, service) else { return false };
-            begin::is_masqueraded_source(dest, entry, &service.key, from)
+            begin::is_masqueraded_source(dest, entry, &service.key, from) && (!engine || begin::has_engine(self, dest))
         })
     }
 
@@ -414,6 +414,11 @@ impl Tables for Copy<'_> {
 
     fn fate(&self, _key: &FlowKey) -> Option<Fate> {
         // Only pieces of packets have one, and the packet that is explained is whole.
+        None
+    }
+
+    fn probe_flow(&self, _key: &FlowKey) -> Option<ProbeFlow> {
+        // The packet that is explained is a client's or an answer to one, not a health check.
         None
     }
 
