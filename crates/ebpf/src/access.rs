@@ -4,7 +4,7 @@
 use crate::stage;
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use core::arch::asm;
-use core::mem::size_of;
+use core::mem::{MaybeUninit, size_of};
 use rvs_core::flow::Walked;
 use rvs_core::packet::{Packet, PacketMut};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -68,6 +68,84 @@ fn at<T>(span: &impl Span, offset: usize) -> Option<*mut T> {
     if pointer + size_of::<T>() > end { None } else { Some(pointer as *mut T) }
 }
 
+/// The longest header that is read or written in one piece: that of IPv6.
+const LONGEST: usize = 40;
+
+/// Room for one, aligned for whole words.
+#[repr(C, align(8))]
+struct Piece([MaybeUninit<u8>; LONGEST]);
+
+/// Does something to each word of a piece of `$len` bytes, then to its last half word and byte: `$word!(offset)`, ….
+macro_rules! each {
+    ($len:expr, $word:ident, $half:ident, $byte:ident) => {
+        each!(@ $len, $word, $half, $byte; 0 4 8 12 16 20 24 28 32 36)
+    };
+    (@ $len:expr, $word:ident, $half:ident, $byte:ident; $($at:literal)*) => {
+        $(
+            if $len >= $at + 4 {
+                $word!($at);
+            } else if $len > $at {
+                if $len - $at >= 2 {
+                    $half!($at);
+                }
+                if $len - $at == 1 {
+                    $byte!($at, 0);
+                } else if $len - $at == 3 {
+                    $byte!($at, 2);
+                }
+            }
+        )*
+    };
+}
+
+/// Reads a header by whole words. What lies in a packet is aligned to two bytes only, for which the compiler would read and join
+/// halves; the processor does not mind, and the verifier allows it in packets (on processors that don't mind).
+#[inline(always)]
+fn read<T: FromBytes + Copy>(from: *const T) -> T {
+    const { assert!(size_of::<T>() <= LONGEST) };
+    let mut piece = Piece([MaybeUninit::uninit(); LONGEST]);
+    let to = piece.0.as_mut_ptr().cast::<u8>();
+    macro_rules! load {
+        ($to:ty, $size:literal, $at:expr) => {{
+            let value: u64;
+            // SAFETY: inside the packet, as the caller saw to; `T` is that long.
+            unsafe {
+                asm!(concat!("{0} = *(", $size, " *)({1} + {2})"), out(reg) value, in(reg) from, const $at, options(pure, readonly, nostack));
+                to.add($at).cast::<$to>().write(value as $to);
+            }
+        }};
+    }
+    macro_rules! word { ($at:literal) => { load!(u32, "u32", $at) }; }
+    macro_rules! half { ($at:literal) => { load!(u16, "u16", $at) }; }
+    macro_rules! byte { ($at:literal, $more:literal) => { load!(u8, "u8", $at + $more) }; }
+    each!(size_of::<T>(), word, half, byte);
+    // SAFETY: all of its bytes have been written, and any bytes are a `T`.
+    unsafe { to.cast::<T>().read() }
+}
+
+/// Writes a header by whole words, as [`read`] reads it.
+#[inline(always)]
+fn write<T: IntoBytes + Immutable + Copy>(to: *mut T, value: T) {
+    const { assert!(size_of::<T>() <= LONGEST) };
+    let mut piece = Piece([MaybeUninit::uninit(); LONGEST]);
+    let from = piece.0.as_mut_ptr().cast::<u8>();
+    // SAFETY: it fits, and the room is aligned for any header.
+    unsafe { from.cast::<T>().write(value) };
+    macro_rules! store {
+        ($from:ty, $size:literal, $at:expr) => {
+            // SAFETY: inside the packet, as the caller saw to; `T` is that long and has no padding.
+            unsafe {
+                let value = from.add($at).cast::<$from>().read() as u64;
+                asm!(concat!("*(", $size, " *)({0} + {2}) = {1}"), in(reg) to, in(reg) value, const $at, options(nostack));
+            }
+        };
+    }
+    macro_rules! word { ($at:literal) => { store!(u32, "u32", $at) }; }
+    macro_rules! half { ($at:literal) => { store!(u16, "u16", $at) }; }
+    macro_rules! byte { ($at:literal, $more:literal) => { store!(u8, "u8", $at + $more) }; }
+    each!(size_of::<T>(), word, half, byte);
+}
+
 macro_rules! packet {
     ($name:ty, $walk:path) => {
         impl Packet for $name {
@@ -79,8 +157,7 @@ macro_rules! packet {
             #[inline(always)]
             fn read<T: FromBytes + Copy>(&self, offset: usize) -> Option<T> {
                 const { assert!(align_of::<T>() <= 2) };
-                // SAFETY: inside the packet by the check in `at`; frames begin at even addresses, so two-byte alignment holds.
-                at::<T>(self, offset).map(|pointer| unsafe { pointer.read() })
+                at::<T>(self, offset).map(|pointer| read(pointer.cast_const()))
             }
 
             #[inline(always)]
@@ -93,8 +170,7 @@ macro_rules! packet {
             #[inline(always)]
             fn write<T: IntoBytes + Immutable + Copy>(&mut self, offset: usize, value: T) -> Option<()> {
                 const { assert!(align_of::<T>() <= 2) };
-                // SAFETY: as in `read`; packets are writable at both hooks.
-                at::<T>(self, offset).map(|pointer| unsafe { pointer.write(value) })
+                at::<T>(self, offset).map(|pointer| write(pointer, value))
             }
         }
     };
