@@ -58,7 +58,7 @@ pub(crate) fn work(
     Some((&mut work.flow, &mut work.plan))
 }
 
-/// Bytes being summed up.
+/// Bytes being summed up, or how far a scheduler's walk is.
 #[repr(C)]
 pub(crate) struct Scratch {
     pub(crate) bytes: [u8; SCRATCH],

@@ -1,7 +1,7 @@
 //! Schedulers in the kernel: the list of destinations, the tables and the memory that they choose from, backed by the maps.
 
 use crate::kernel::{add, dest, lock, now, repeat, slot, unlock};
-use crate::maps::{BLOCKS, CONTROL, LBLC, LBLCR, LISTS, NEW_REPLICAS, SCHED, TABLES};
+use crate::maps::{BLOCKS, CONTROL, LBLC, LBLCR, LISTS, NEW_REPLICAS, SCHED, SCRATCH, SCRATCHES, TABLES};
 use crate::stage;
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::generated as helpers;
@@ -98,9 +98,10 @@ struct List {
 }
 
 /// What a step of the kernel's loop helper works on.
-struct Frame<'a, S> {
+struct Frame<'a, S: Step> {
     list: &'a List,
-    state: S,
+    over: &'a S::Over,
+    state: *mut S,
 }
 
 impl List {
@@ -137,10 +138,18 @@ impl Candidates for List {
     }
 
     #[inline(always)]
-    fn repeat<S: Step>(&self, steps: u32, state: S) -> S {
-        let mut frame = Frame { list: self, state };
+    fn repeat<S: Step>(&self, steps: u32, over: &S::Over, state: S) -> S {
+        const { assert!(size_of::<S>() <= SCRATCH && align_of::<S>() <= 8) };
+        // In a map and not on the stack: a verifier before Linux 6.8 follows a loop's body once, from what it knows to lie on
+        // the stack at the beginning, and takes out of the program what only later rounds come to.
+        let Some(place) = SCRATCHES.get_ptr_mut(0) else { return state };
+        let place = place.cast::<S>();
+        // SAFETY: a per-CPU value, long enough, that only this program run touches now.
+        unsafe { place.write(state) };
+        let mut frame = Frame { list: self, over, state: place };
         repeat(steps, step::<S>, &mut frame);
-        frame.state
+        // SAFETY: as above.
+        unsafe { place.read() }
     }
 
     #[inline(always)]
@@ -269,9 +278,9 @@ fn control() -> Option<&'static Control> {
 
 /// One step of a loop. 1 ends it.
 extern "C" fn step<S: Step>(number: u32, frame: *mut Frame<'_, S>) -> i64 {
-    // SAFETY: the frame of `repeat`.
-    let frame = unsafe { &mut *frame };
-    match frame.state.step(frame.list, number) {
+    // SAFETY: the frame of `repeat`, and the state that it names.
+    let (list, over, state) = unsafe { ((*frame).list, (*frame).over, &mut *(*frame).state) };
+    match state.step(list, over, number) {
         Walk::Continue => 0,
         Walk::Break => 1,
     }

@@ -29,7 +29,7 @@ pub fn best<C: Candidates, V: Chooser>(list: &C) -> Option<u32> {
         return list.walk(0, count, V::NONE).chosen();
     }
     let contest = Contest::<V>::new(list.first());
-    list.repeat(count, contest).overall.chosen()
+    list.repeat(count, &(), contest).overall.chosen()
 }
 
 /// In a remembered word: no member can be chosen.
@@ -53,8 +53,10 @@ struct Contest<V> {
 }
 
 impl<V: Chooser> Step for Contest<V> {
+    type Over = ();
+
     #[inline(always)]
-    fn step<C: Candidates>(&mut self, list: &C, number: u32) -> Walk {
+    fn step<C: Candidates>(&mut self, list: &C, (): &(), number: u32) -> Walk {
         let first = self.at.wrapping_sub(list.first());
         if first >= list.count() {
             return Walk::Break;

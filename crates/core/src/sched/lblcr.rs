@@ -23,7 +23,7 @@ impl Local for Lblcr {
     fn known<C: Candidates>(list: &C, request: &Request<'_>) -> Option<u32> {
         let set = list.replicas(request)?;
         set.last_use.set(list.now());
-        let looked = list.repeat(set.len.get() as u32, Look { set, least: Lightest::NONE, most: Heaviest::NONE });
+        let looked = list.repeat(set.len.get() as u32, set, Look { least: Lightest::NONE, most: Heaviest::NONE });
         let stable = list.now() > set.last_change.get().saturating_add(list.replica_hold());
         if set.len.get() > 1 && stable && looked.most.weight > 0 {
             forget(list, set, looked.most.place);
@@ -54,8 +54,7 @@ fn server(set: &Replicas, place: u32) -> Remembered {
 
 /// Looks at a set, newest server first: who has the least load and who the most.
 #[derive(Clone, Copy)]
-struct Look<'a> {
-    set: &'a Replicas,
+struct Look {
     least: Lightest,
     most: Heaviest,
 }
@@ -72,11 +71,13 @@ impl Heaviest {
     const NONE: Self = Self { place: 0, weight: 0, load: 0 };
 }
 
-impl Step for Look<'_> {
+impl Step for Look {
+    type Over = Replicas;
+
     #[inline(always)]
-    fn step<C: Candidates>(&mut self, list: &C, number: u32) -> Walk {
-        let place = (self.set.len.get() as u32).wrapping_sub(1).wrapping_sub(number);
-        let Some(index) = list.index_of(server(self.set, place)) else { return Walk::Continue };
+    fn step<C: Candidates>(&mut self, list: &C, set: &Replicas, number: u32) -> Walk {
+        let place = (set.len.get() as u32).wrapping_sub(1).wrapping_sub(number);
+        let Some(index) = list.index_of(server(set, place)) else { return Walk::Continue };
         let Some(candidate) = list.candidate(index) else { return Walk::Continue };
         let (weight, load) = (candidate.weight, candidate.overhead());
         if candidate.usable() {
@@ -94,7 +95,7 @@ impl Step for Look<'_> {
 #[inline(always)]
 fn add<C: Candidates>(list: &C, set: &Replicas, server: Remembered) {
     let len = set.len.get();
-    if list.repeat(len as u32, Find { set, server, found: false }).found || len as usize >= MAX_REPLICAS {
+    if list.repeat(len as u32, set, Find { server, found: false }).found || len as usize >= MAX_REPLICAS {
         return;
     }
     let now = list.now();
@@ -109,16 +110,17 @@ fn add<C: Candidates>(list: &C, set: &Replicas, server: Remembered) {
 }
 
 #[derive(Clone, Copy)]
-struct Find<'a> {
-    set: &'a Replicas,
+struct Find {
     server: Remembered,
     found: bool,
 }
 
-impl Step for Find<'_> {
+impl Step for Find {
+    type Over = Replicas;
+
     #[inline(always)]
-    fn step<C: Candidates>(&mut self, _list: &C, number: u32) -> Walk {
-        self.found = server(self.set, number) == self.server;
+    fn step<C: Candidates>(&mut self, _list: &C, set: &Replicas, number: u32) -> Walk {
+        self.found = server(set, number) == self.server;
         if self.found { Walk::Break } else { Walk::Continue }
     }
 }
@@ -137,7 +139,7 @@ fn forget<C: Candidates>(list: &C, set: &Replicas, place: u32) {
         return;
     }
     // Not under the lock, which allows no loops; meanwhile others may meet a server twice, which changes nothing.
-    list.repeat(len.wrapping_sub(1).wrapping_sub(place), Close { set, place });
+    list.repeat(len.wrapping_sub(1).wrapping_sub(place), set, Close { place });
     let now = list.now();
     list.lock(set);
     set.len.set(len.wrapping_sub(1) as u16);
@@ -148,16 +150,17 @@ fn forget<C: Candidates>(list: &C, set: &Replicas, place: u32) {
 
 /// Closes the gap at a place.
 #[derive(Clone, Copy)]
-struct Close<'a> {
-    set: &'a Replicas,
+struct Close {
     place: u32,
 }
 
-impl Step for Close<'_> {
+impl Step for Close {
+    type Over = Replicas;
+
     #[inline(always)]
-    fn step<C: Candidates>(&mut self, _list: &C, number: u32) -> Walk {
+    fn step<C: Candidates>(&mut self, _list: &C, set: &Replicas, number: u32) -> Walk {
         let place = self.place.wrapping_add(number);
-        self.set.servers[place as usize & (MAX_REPLICAS - 1)].set(server(self.set, place.wrapping_add(1)));
+        set.servers[place as usize & (MAX_REPLICAS - 1)].set(server(set, place.wrapping_add(1)));
         Walk::Continue
     }
 }

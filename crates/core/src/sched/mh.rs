@@ -33,7 +33,7 @@ impl Scheduler for Mh {
         if request.flags & flags::SCHED_1 == 0 {
             return None;
         }
-        list.repeat(PLACES, Fallback { client, first, found: None }).found
+        list.repeat(PLACES, &(), Fallback { client, first, found: None }).found
     }
 }
 
@@ -46,8 +46,10 @@ struct Fallback {
 }
 
 impl Step for Fallback {
+    type Over = ();
+
     #[inline(always)]
-    fn step<C: Candidates>(&mut self, list: &C, number: u32) -> Walk {
+    fn step<C: Candidates>(&mut self, list: &C, (): &(), number: u32) -> Walk {
         let number = number.wrapping_add(self.first) % PLACES;
         let place = hash::sip(self.client.wrapping_add(number), FIRST_KEY) % PLACES;
         let Some(index) = list.place(place) else { return Walk::Break };

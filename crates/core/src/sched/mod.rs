@@ -216,7 +216,7 @@ pub trait Candidates {
 
     /// Takes up to `steps` steps, until one breaks. The state goes in and comes out by value, because the kernel's loop helper
     /// wants everything that a step touches in one place.
-    fn repeat<S: Step>(&self, steps: u32, state: S) -> S;
+    fn repeat<S: Step>(&self, steps: u32, over: &S::Over, state: S) -> S;
 
     /// The place number `place` of the scheduler's table: an index into the list.
     fn place(&self, place: u32) -> Option<u32>;
@@ -273,14 +273,17 @@ pub trait Candidates {
     /// breaks.
     #[inline(always)]
     fn walk<V: Visitor>(&self, start: u32, steps: u32, visitor: V) -> V {
-        self.repeat(steps, Walking { start, visitor }).visitor
+        self.repeat(steps, &(), Walking { start, visitor }).visitor
     }
 }
 
-/// One step of a loop.
+/// One step of a loop, and what is carried from each to the next: plain values, which may be kept anywhere meanwhile.
 pub trait Step: Copy {
+    /// What the loop goes over besides the list.
+    type Over;
+
     /// Takes the step with this number, counted from 0.
-    fn step<C: Candidates>(&mut self, list: &C, number: u32) -> Walk;
+    fn step<C: Candidates>(&mut self, list: &C, over: &Self::Over, number: u32) -> Walk;
 }
 
 /// What is done at each entry of a list.
@@ -306,8 +309,10 @@ struct Walking<V> {
 }
 
 impl<V: Visitor> Step for Walking<V> {
+    type Over = ();
+
     #[inline(always)]
-    fn step<C: Candidates>(&mut self, list: &C, number: u32) -> Walk {
+    fn step<C: Candidates>(&mut self, list: &C, (): &(), number: u32) -> Walk {
         let index = self.start.wrapping_add(number);
         let index = if index >= list.count() { index.wrapping_sub(list.count()) } else { index };
         match list.candidate(index) {

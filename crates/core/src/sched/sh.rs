@@ -28,7 +28,7 @@ impl Scheduler for Sh {
         if request.flags & flags::SCHED_1 == 0 {
             return None;
         }
-        list.repeat(PLACES, Fallback { first, found: None }).found
+        list.repeat(PLACES, &(), Fallback { first, found: None }).found
     }
 }
 
@@ -40,8 +40,10 @@ struct Fallback {
 }
 
 impl Step for Fallback {
+    type Over = ();
+
     #[inline(always)]
-    fn step<C: Candidates>(&mut self, list: &C, number: u32) -> Walk {
+    fn step<C: Candidates>(&mut self, list: &C, (): &(), number: u32) -> Walk {
         let place = number.wrapping_add(self.first).wrapping_add(self.first) % PLACES;
         let Some(index) = list.place(place) else { return Walk::Break };
         if !list.candidate(index).is_some_and(|candidate| candidate.usable()) {

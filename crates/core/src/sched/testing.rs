@@ -90,10 +90,10 @@ impl Candidates for List {
         self.candidates.get(index as usize).copied()
     }
 
-    fn repeat<S: Step>(&self, steps: u32, mut state: S) -> S {
+    fn repeat<S: Step>(&self, steps: u32, over: &S::Over, mut state: S) -> S {
         for number in 0..steps {
             self.steps.set(self.steps.get() + 1);
-            if state.step(self, number) == Walk::Break {
+            if state.step(self, over, number) == Walk::Break {
                 break;
             }
         }
