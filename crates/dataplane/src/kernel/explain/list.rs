@@ -38,9 +38,9 @@ impl Candidates for List<'_> {
         Some(Candidate::of(entry.weight, self.copy.dest(entry.dest)?))
     }
 
-    fn repeat<S: Step>(&self, steps: u32, mut state: S) -> S {
+    fn repeat<S: Step>(&self, steps: u32, over: &S::Over, mut state: S) -> S {
         for number in 0..steps {
-            if state.step(self, number) == Walk::Break {
+            if state.step(self, over, number) == Walk::Break {
                 break;
             }
         }
