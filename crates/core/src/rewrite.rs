@@ -208,13 +208,19 @@ pub fn hop<P: PacketMut + ?Sized>(packet: &mut P, flow: &Flow) -> Option<Inner> 
 /// Takes back a hop: for packets that lose one on a way that is none.
 #[inline(always)]
 pub fn unhop<P: PacketMut + ?Sized>(packet: &mut P) -> Option<()> {
+    hops(packet, 1)
+}
+
+/// Adds to the hops that a packet has left, modulo 256.
+#[inline(always)]
+pub fn hops<P: PacketMut + ?Sized>(packet: &mut P, by: u8) -> Option<()> {
     let frame: Eth = packet.read(0)?;
     if frame.ethertype == eth::IPV6 {
         let ip: Ipv6 = packet.read(L3)?;
-        return packet.write(L3, Ipv6 { hop_limit: ip.hop_limit.wrapping_add(1), ..ip });
+        return packet.write(L3, Ipv6 { hop_limit: ip.hop_limit.wrapping_add(by), ..ip });
     }
     let ip: Ipv4 = packet.read(L3)?;
-    let (old, new) = (Be16::from_raw(u16::from_ne_bytes([ip.ttl, 0])), ip.ttl.wrapping_add(1));
+    let (old, new) = (Be16::from_raw(u16::from_ne_bytes([ip.ttl, 0])), ip.ttl.wrapping_add(by));
     let delta = Delta::NONE.word(old, Be16::from_raw(u16::from_ne_bytes([new, 0])));
     packet.write(L3, Ipv4 { ttl: new, checksum: delta.apply(ip.checksum), ..ip })
 }

@@ -71,6 +71,9 @@ fn at<T>(span: &impl Span, offset: usize) -> Option<*mut T> {
 /// The longest header that is read or written in one piece: that of IPv6.
 const LONGEST: usize = 40;
 
+/// Shorter ones are read and written field by field: their fields are short, too, and words would have to be joined on the stack.
+const WORDS_FROM: usize = 20;
+
 /// Room for one, aligned for whole words.
 #[repr(C, align(8))]
 struct Piece([MaybeUninit<u8>; LONGEST]);
@@ -103,6 +106,10 @@ macro_rules! each {
 #[inline(always)]
 fn read<T: FromBytes + Copy>(from: *const T) -> T {
     const { assert!(size_of::<T>() <= LONGEST) };
+    if size_of::<T>() < WORDS_FROM {
+        // SAFETY: inside the packet, as the caller saw to; frames begin at even addresses, so two-byte alignment holds.
+        return unsafe { from.read() };
+    }
     let mut piece = Piece([MaybeUninit::uninit(); LONGEST]);
     let to = piece.0.as_mut_ptr().cast::<u8>();
     macro_rules! load {
@@ -115,9 +122,21 @@ fn read<T: FromBytes + Copy>(from: *const T) -> T {
             }
         }};
     }
-    macro_rules! word { ($at:literal) => { load!(u32, "u32", $at) }; }
-    macro_rules! half { ($at:literal) => { load!(u16, "u16", $at) }; }
-    macro_rules! byte { ($at:literal, $more:literal) => { load!(u8, "u8", $at + $more) }; }
+    macro_rules! word {
+        ($at:literal) => {
+            load!(u32, "u32", $at)
+        };
+    }
+    macro_rules! half {
+        ($at:literal) => {
+            load!(u16, "u16", $at)
+        };
+    }
+    macro_rules! byte {
+        ($at:literal, $more:literal) => {
+            load!(u8, "u8", $at + $more)
+        };
+    }
     each!(size_of::<T>(), word, half, byte);
     // SAFETY: all of its bytes have been written, and any bytes are a `T`.
     unsafe { to.cast::<T>().read() }
@@ -127,6 +146,10 @@ fn read<T: FromBytes + Copy>(from: *const T) -> T {
 #[inline(always)]
 fn write<T: IntoBytes + Immutable + Copy>(to: *mut T, value: T) {
     const { assert!(size_of::<T>() <= LONGEST) };
+    if size_of::<T>() < WORDS_FROM {
+        // SAFETY: as in `read`; packets are writable at both hooks.
+        return unsafe { to.write(value) };
+    }
     let mut piece = Piece([MaybeUninit::uninit(); LONGEST]);
     let from = piece.0.as_mut_ptr().cast::<u8>();
     // SAFETY: it fits, and the room is aligned for any header.
@@ -140,9 +163,21 @@ fn write<T: IntoBytes + Immutable + Copy>(to: *mut T, value: T) {
             }
         };
     }
-    macro_rules! word { ($at:literal) => { store!(u32, "u32", $at) }; }
-    macro_rules! half { ($at:literal) => { store!(u16, "u16", $at) }; }
-    macro_rules! byte { ($at:literal, $more:literal) => { store!(u8, "u8", $at + $more) }; }
+    macro_rules! word {
+        ($at:literal) => {
+            store!(u32, "u32", $at)
+        };
+    }
+    macro_rules! half {
+        ($at:literal) => {
+            store!(u16, "u16", $at)
+        };
+    }
+    macro_rules! byte {
+        ($at:literal, $more:literal) => {
+            store!(u8, "u8", $at + $more)
+        };
+    }
     each!(size_of::<T>(), word, half, byte);
 }
 

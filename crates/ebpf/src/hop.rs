@@ -217,7 +217,7 @@ pub(crate) fn halves(mac: &[u8; 6]) -> [u16; 3] {
 
 /// Hands a packet to the kernel's neighbour table.
 #[inline(always)]
-pub(crate) fn to_neighbour(hop: &Hop) -> i32 {
+pub(crate) fn redirect_to_neighbour(hop: &Hop) -> i32 {
     // SAFETY: plain data, for which zero is a value.
     let mut to: bpf_redir_neigh = unsafe { zeroed() };
     to.nh_family = hop.family as u32;

@@ -10,7 +10,7 @@ use crate::kernel::{self, Maps, TcMaps, XdpMaps};
 use crate::pieces::{self, Hold};
 use crate::{answer, ftp, hop, local, sched, sip, sum, sweep, tc, verdict, xdp};
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
-use rvs_core::abi::{ConnId, FlowKey, SchedState, ServiceId, Talk};
+use rvs_core::abi::{ConnId, FlowKey, Hop, SchedState, ServiceId, Talk};
 use rvs_core::begin::{self, Choice, Stages};
 use rvs_core::conn::embryo::{self, Taken};
 use rvs_core::conn::table::{self, Entered};
@@ -561,6 +561,37 @@ application!(stage_wrap_tc, wrap_tc, Skb, __sk_buff, tc::wrap);
 application!(stage_wrap_own, wrap_own, Skb, __sk_buff, tc::wrap_own);
 application!(stage_apply_xdp, apply_xdp, Xdp, xdp_md, xdp::apply);
 
+/// Applies a plan to a packet and sends it; gives the hook's code.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_forward(skb: *mut __sk_buff, flow: *mut Flow, plan: *const Plan, number: u32, now: u64) -> i32 {
+    if flow.is_null() || plan.is_null() {
+        return verdict::tc(Reason::NoConfig);
+    }
+    // SAFETY: not null, and the verifier knows their sizes from the types.
+    tc::forward(Skb(skb), unsafe { &mut *flow }, unsafe { &*plan }, number, now)
+}
+
+/// Applies a plan to a packet and sends it; gives the hook's code.
+#[inline(always)]
+pub(crate) fn forward(skb: Skb, flow: &mut Flow, plan: &Plan, number: u32, now: u64) -> i32 {
+    stage_forward(skb.0, flow, plan, number, now)
+}
+
+/// Sends a finished packet towards the next hop of a plan; gives the hook's code.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_send(skb: *mut __sk_buff, plan: *const Plan, now: u64) -> i32 {
+    // SAFETY: checked, and the verifier knows its size from the type.
+    if plan.is_null() { verdict::tc(Reason::NoConfig) } else { tc::send(Skb(skb), unsafe { &*plan }, now) }
+}
+
+/// Sends a finished packet towards the next hop of a plan; gives the hook's code.
+#[inline(always)]
+pub(crate) fn send(skb: Skb, plan: &Plan, now: u64) -> i32 {
+    stage_send(skb.0, plan, now)
+}
+
 /// Looks up the next hop of a plan anew; 0 when there is no way.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -576,6 +607,23 @@ extern "C" fn stage_refresh_hop(skb: *mut __sk_buff, plan: *const Plan, now: u64
 #[inline(always)]
 pub(crate) fn refresh_hop(skb: Skb, plan: &Plan, now: u64) -> bool {
     stage_refresh_hop(skb.0, plan, now) != 0
+}
+
+/// Hands a packet to the kernel's neighbour table; gives the hook's code. Apart for its stack: it is rare.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_to_neighbour(hop: *const Hop) -> i32 {
+    if hop.is_null() {
+        return verdict::tc(Reason::NoRoute);
+    }
+    // SAFETY: not null, and the verifier knows its size from the type.
+    hop::redirect_to_neighbour(unsafe { &*hop })
+}
+
+/// Hands a packet to the kernel's neighbour table; gives the hook's code.
+#[inline(always)]
+pub(crate) fn to_neighbour(hop: &Hop) -> i32 {
+    stage_to_neighbour(hop)
 }
 
 /// The mark of the first of our rules that a packet matches; 0: none.
@@ -706,17 +754,23 @@ pub(crate) fn learn_mtu(skb: Skb, flow: &Flow, now: u64) -> u32 {
     stage_learn_mtu(skb.0, flow, now)
 }
 
-/// Takes back a hop; 0 when the packet has no IP header.
+/// Takes a hop off a packet, or takes that back; 0 when the packet has no IP header.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn stage_unhop(skb: *mut __sk_buff) -> u32 {
-    rewrite::unhop(&mut Skb(skb)).is_some() as u32
+extern "C" fn stage_hops(skb: *mut __sk_buff, by: u32) -> u32 {
+    rewrite::hops(&mut Skb(skb), by as u8).is_some() as u32
+}
+
+/// Takes a hop off a packet.
+#[inline(always)]
+pub(crate) fn hop(skb: Skb) -> Option<()> {
+    (stage_hops(skb.0, 0xff) != 0).then_some(())
 }
 
 /// Takes back a hop.
 #[inline(always)]
 pub(crate) fn unhop(skb: Skb) -> Option<()> {
-    (stage_unhop(skb.0) != 0).then_some(())
+    (stage_hops(skb.0, 1) != 0).then_some(())
 }
 
 /// The sum of a part of a packet; -1 when the packet is shorter.

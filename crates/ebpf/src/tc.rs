@@ -102,7 +102,7 @@ pub fn rvs_mark(ctx: TcContext) -> i32 {
         return TC_ACT_SHOT as i32;
     }
     if Reason::is_forwarded(number) {
-        return forward(skb, flow, plan, number, now);
+        return stage::forward(skb, flow, plan, number, now);
     }
     let reason = stage::reason(number);
     match reason.outcome() {
@@ -113,19 +113,18 @@ pub fn rvs_mark(ctx: TcContext) -> i32 {
             plan.addr = flow.key.dst;
             plan.outward = 1;
             plan.family = flow.key.family;
-            send(skb, plan, now)
+            stage::send(skb, plan, now)
         }
         // Local addresses come first for packets from the loopback interface.
         Outcome::Passed if reason == Reason::LocalNode || reason == Reason::Bypass => {
             verdict::count(reason);
-            let mut packet = skb;
-            if reason == Reason::Bypass && rewrite::hop(&mut packet, flow).is_none() {
+            if reason == Reason::Bypass && stage::hop(skb).is_none() {
                 return TC_ACT_SHOT as i32;
             }
             plan.next = flow.key.dst;
             plan.outward = 1;
             plan.family = flow.key.family;
-            send(skb, plan, now)
+            stage::send(skb, plan, now)
         }
         Outcome::Forwarded | Outcome::Passed | Outcome::Dropped | Outcome::Held => {
             verdict::count(reason);
@@ -136,7 +135,7 @@ pub fn rvs_mark(ctx: TcContext) -> i32 {
 
 /// Sends a finished packet towards the next hop of a plan.
 #[inline(always)]
-fn send(skb: Skb, plan: &Plan, now: u64) -> i32 {
+pub(crate) fn send(skb: Skb, plan: &Plan, now: u64) -> i32 {
     let Some((hop, way)) = hop::find(skb, plan, now) else { return TC_ACT_SHOT as i32 };
     leave(skb, hop, way)
 }
@@ -178,7 +177,7 @@ fn settle(skb: Skb, flow: &mut Flow, plan: &mut Plan, number: u32, look: u32, no
 #[inline(always)]
 fn finish(skb: Skb, flow: &mut Flow, plan: &mut Plan, number: u32, now: u64) -> i32 {
     if Reason::is_forwarded(number) {
-        return forward(skb, flow, plan, number, now);
+        return stage::forward(skb, flow, plan, number, now);
     }
     let reason = stage::reason(number);
     match reason.outcome() {
@@ -215,7 +214,7 @@ fn pull(skb: Skb) -> bool {
 
 /// Applies a plan and sends the packet.
 #[inline(always)]
-fn forward(skb: Skb, flow: &mut Flow, plan: &Plan, number: u32, now: u64) -> i32 {
+pub(crate) fn forward(skb: Skb, flow: &mut Flow, plan: &Plan, number: u32, now: u64) -> i32 {
     if ftp::is_control(flow, plan) {
         let reason = stage::tend(skb, flow, plan, now);
         if reason != FINE {
@@ -260,7 +259,7 @@ fn remembers_way(skb: Skb) -> bool {
 #[inline(always)]
 fn leave(skb: Skb, hop: &Hop, way: Way) -> i32 {
     let header = match way {
-        Way::Neighbour => return hop::to_neighbour(hop),
+        Way::Neighbour => return stage::to_neighbour(hop),
         Way::Direct => hop::header(hop),
         // The loopback interface's address is all zeroes.
         Way::Local => Eth { dst: [0; 3], src: [0; 3], ..hop::header(hop) },
