@@ -1,10 +1,11 @@
-//! The oldest supported kernel, booted in QEMU with a file system made here, balancing real requests.
+//! The oldest supported kernel, booted in QEMU with a file system made here, balancing real requests, and choosing servers and
+//! changing packets as the core does: what an old verifier makes of a program is not always what was written.
 //!
 //! No disk, no network card: what happens in the virtual machine is in `guest/init`, and comes out on its serial console. The
 //! last thing it says is its exit status.
 
 use crate::initramfs::Initramfs;
-use crate::run::{output, run, step};
+use crate::run::{cargo, output, run, step};
 use crate::workspace::Workspace;
 use crate::{apt, build, verifier};
 use anyhow::{Context, Result, bail};
@@ -19,11 +20,13 @@ use std::time::{Duration, Instant};
 pub(crate) const SUPPORTED: bool = cfg!(target_arch = "x86_64");
 
 /// Longest time that the virtual machine may take.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(900);
 /// What the guest prints before its exit status.
 const STATUS: &str = "rvs-guest-status:";
 /// Package that depends on the distribution's kernel of this kind.
 const PACKAGE: &str = "linux-image-cloud-amd64";
+/// Tests of the data plane that the guest runs parts of.
+const TESTS: [&str; 2] = ["packets", "sequences"];
 /// Loaded in the guest before its test runs.
 const MODULES: [&str; 4] = ["veth", "bridge", "sch_ingress", "cls_bpf"];
 
@@ -99,9 +102,10 @@ pub(crate) fn oldkernel(ws: &Workspace) -> Result<()> {
 pub(crate) fn boot(ws: &Workspace) -> Result<()> {
     let kernel = Kernel::find(ws).context("no kernel to boot; run `cargo xtask setup`")?;
     let verifier = verifier::binary(ws)?;
+    let tests = tests(ws)?;
     let initrd = ws.oldkernel().join("initramfs.cpio");
     fs::create_dir_all(ws.oldkernel())?;
-    fs::write(&initrd, file_system(ws, &kernel, &verifier)?.cpio())
+    fs::write(&initrd, file_system(ws, &kernel, &verifier, &tests)?.cpio())
         .with_context(|| format!("writing {}", initrd.display()))?;
     step(&format!("Linux {} in QEMU", kernel.release), || {
         let vmlinuz = kernel.root.join("boot").join(format!("vmlinuz-{}", kernel.release));
@@ -112,8 +116,35 @@ pub(crate) fn boot(ws: &Workspace) -> Result<()> {
     })
 }
 
+/// Compiles [`TESTS`] and finds the programs.
+fn tests(ws: &Workspace) -> Result<Vec<(&'static str, PathBuf)>> {
+    let mut cargo = cargo(ws);
+    cargo.args(["test", "--profile", "suite", "--package", "rvs-dataplane", "--no-run", "--message-format", "json"]);
+    cargo.args(TESTS.iter().flat_map(|name| ["--test", name]));
+    let told = step("tests for the old kernel: compile", || output(&mut cargo))?;
+    TESTS
+        .iter()
+        .map(|name| {
+            let program = told.lines().find_map(|line| executable(line, name));
+            Ok((*name, program.with_context(|| format!("cargo made no test `{name}`"))?))
+        })
+        .collect()
+}
+
+/// The program that a line of cargo's JSON tells of, if it is that of the test `name`.
+fn executable(line: &str, name: &str) -> Option<PathBuf> {
+    let told: serde_json::Value = serde_json::from_str(line).ok()?;
+    (told["target"]["name"] == name).then_some(())?;
+    told["executable"].as_str().map(PathBuf::from)
+}
+
 /// The virtual machine's file system.
-fn file_system(ws: &Workspace, kernel: &Kernel, verifier: &Path) -> Result<Initramfs> {
+fn file_system(
+    ws: &Workspace,
+    kernel: &Kernel,
+    verifier: &Path,
+    tests: &[(&'static str, PathBuf)],
+) -> Result<Initramfs> {
     let mut root = Initramfs::default();
     for dir in ["proc", "sys", "dev", "run", "tmp", "var"] {
         root.dir(dir);
@@ -123,6 +154,9 @@ fn file_system(ws: &Workspace, kernel: &Kernel, verifier: &Path) -> Result<Initr
     root.command("bin/busybox")?;
     root.command("sbin/ip")?;
     root.program("sbin/verifier", verifier)?;
+    for (name, program) in tests {
+        root.program(&format!("lib/tests/{name}"), program)?;
+    }
     root.file("lib/rvs.o", 0o644, fs::read(ws.object())?);
     root.program("sbin/rvs", &ws.sbin().join("rvs"))?;
     root.link("sbin/ipvsadm", "rvs");
@@ -144,7 +178,7 @@ fn file_system(ws: &Workspace, kernel: &Kernel, verifier: &Path) -> Result<Initr
 fn qemu(vmlinuz: &Path, initrd: &Path) -> Command {
     let mut qemu = Command::new("qemu-system-x86_64");
     // Emulated on purpose: the same everywhere, also where this machine is itself a virtual one.
-    qemu.args(["-nodefaults", "-no-user-config", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1G"])
+    qemu.args(["-nodefaults", "-no-user-config", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "3G"])
         .args(["-display", "none", "-no-reboot", "-serial", "stdio", "-kernel"])
         .arg(vmlinuz)
         .arg("-initrd")
@@ -195,6 +229,15 @@ fn listen(lines: &mpsc::Receiver<String>, deadline: Instant) -> Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn test_programs_are_found_in_what_cargo_tells() {
+        let line = r#"{"reason":"compiler-artifact","target":{"name":"packets"},"executable":"/x/packets-1"}"#;
+        assert_eq!(executable(line, "packets"), Some("/x/packets-1".into()));
+        assert_eq!(executable(line, "sequences"), None);
+        assert_eq!(executable(r#"{"target":{"name":"packets"},"executable":null}"#, "packets"), None);
+        assert_eq!(executable("Compiling", "packets"), None);
+    }
 
     #[test]
     fn module_files_are_taken_in_order() {
