@@ -63,8 +63,9 @@ pub struct FlowKey {
 }
 
 /// Key of the map `SERVICE_INDEX`. A service by firewall mark has `proto` 0, `port` 0 and the mark as address.
+/// Packed, so that it has no padding: the bytes of keys are compared.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
+#[repr(C, packed(4))]
 pub struct ServiceKey {
     /// Virtual address, or [`Addr::mark`].
     pub addr: Addr,

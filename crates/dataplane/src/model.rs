@@ -59,7 +59,7 @@ impl Model {
 
 fn listed_dest(service: &ServiceKey, dest: &Dest, connections: &[Connection]) -> ListedDest {
     let (counters, rates) = (Counters::default(), Rates::default());
-    let its = connections.iter().filter(|conn| conn.dest == (dest.addr, dest.port) && conn.virt.0 == service.addr);
+    let its = connections.iter().filter(|conn| conn.dest == (dest.addr, dest.port) && conn.virt.0 == { service.addr });
     let (mut active, mut inactive, mut persist) = (0, 0, 0);
     for conn in its {
         let count = match conn.state {
@@ -136,7 +136,7 @@ impl Dataplane for Model {
         let dest = known.dests.iter().find(|dest| dest.addr == addr && dest.port == port);
         dest.ok_or(refused(Refusal::NoDest))?;
         let before = self.connections.len();
-        self.connections.retain(|conn| conn.dest != (addr, port) || conn.virt.0 != service.addr);
+        self.connections.retain(|conn| conn.dest != (addr, port) || conn.virt.0 != { service.addr });
         Ok(u32::try_from(before - self.connections.len()).unwrap_or(u32::MAX))
     }
 
