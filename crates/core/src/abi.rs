@@ -277,6 +277,6 @@ const _: () = {
     assert!(size_of::<Talk>() == 24);
     assert!(size_of::<EngineData>() == 264);
     assert!(size_of::<MarkRule>() == 96);
-    assert!(size_of::<Probe>() == 44);
-    assert!(size_of::<ProbeFlow>() == 20);
+    assert!(size_of::<Probe>() == 48);
+    assert!(size_of::<ProbeFlow>() == 24);
 };

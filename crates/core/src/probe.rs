@@ -66,7 +66,7 @@ pub fn sent(probe: &Probe, flow: &Flow, plan: &mut Plan) -> Reason {
 pub fn remembered(probe: &Probe, flow: &Flow) -> (FlowKey, ProbeFlow) {
     let to = &flow.key;
     let key = FlowKey { src: probe.vip, dst: to.src, sport: probe.vport, dport: to.sport, ..*to };
-    (key, ProbeFlow { rip: probe.rip, rport: probe.rport, pad: 0 })
+    (key, ProbeFlow { rip: probe.rip, rport: probe.rport, pad: [0; 3] })
 }
 
 /// Decides a packet that may be the answer to a probe, or an ICMP error about one: fills in `plan` and is `true` if so.

@@ -2,8 +2,8 @@
 
 use crate::hop;
 use crate::maps::{
-    BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, PROBE_FLOWS, SERVICE_INDEX, SERVICES, SHARDS,
-    STATS_DEST, STATS_SERVICE, bucket_mask, hash_seed, ring_size, shard_size,
+    BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, PROBE_FLOWS, SERVICE_INDEX, SERVICES,
+    SHARDS, STATS_DEST, STATS_SERVICE, bucket_mask, hash_seed, ring_size, shard_size,
 };
 use crate::{pieces, sip, stage};
 use aya_ebpf::helpers::generated as helpers;
@@ -12,8 +12,8 @@ use core::cell::Cell;
 use core::ffi::c_void;
 use rvs_core::abi::{
     Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry,
-    MARK_RULES as MARK_RULE_COUNT, MarkRule, ProbeFlow, SHARDS as SHARD_COUNT, Service, ServiceId, ServiceKey, ServiceSlot, Shard,
-    bpf_spin_lock,
+    MARK_RULES as MARK_RULE_COUNT, MarkRule, ProbeFlow, SHARDS as SHARD_COUNT, Service, ServiceId, ServiceKey,
+    ServiceSlot, Shard, bpf_spin_lock,
 };
 use rvs_core::begin;
 use rvs_core::conn::embryo::Taken;

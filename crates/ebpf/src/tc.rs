@@ -28,10 +28,10 @@ use rvs_core::rewrite;
 use rvs_core::trace::hook;
 use rvs_core::tunnel::{Inner, Tunnel};
 use rvs_core::verdict::{Outcome, Reason};
-use rvs_wire::{Addr, Family};
 use rvs_wire::eth::Eth;
 use rvs_wire::ipv4::proto;
 use rvs_wire::ipv6::MIN_MTU;
+use rvs_wire::{Addr, Family};
 
 /// `PACKET_HOST`: addressed to this host on the link layer.
 const PACKET_HOST: u32 = 0;

@@ -123,7 +123,7 @@ pub struct Probe {
     /// Tunnel port.
     pub tun_port: Be16,
     /// Zero.
-    pub pad: u16,
+    pub pad: [u16; 3],
 }
 
 /// Most entries of `PROBES`.
@@ -138,7 +138,7 @@ pub struct ProbeFlow {
     /// Its port.
     pub rport: Be16,
     /// Zero.
-    pub pad: u16,
+    pub pad: [u16; 3],
 }
 
 /// Ranges of ports in a [`MarkRule`].

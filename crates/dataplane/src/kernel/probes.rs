@@ -68,7 +68,7 @@ impl Probe {
             tun_type: tunnel.kind as u8,
             tun_flags: tunnel.flags as u8,
             tun_port: tunnel.port,
-            pad: 0,
+            pad: [0; 3],
         })
     }
 

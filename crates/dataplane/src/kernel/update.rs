@@ -71,7 +71,7 @@ pub(crate) fn update(
 fn answers_here(table: &Table, router: &Router) -> bool {
     let datagrams = |service: &&Service| matches!(service.key.proto, 0 | proto::UDP);
     table.services.iter().filter(datagrams).any(|service| {
-        let elsewhere = |dest: &Dest| dest.addr != service.key.addr || dest.port != service.key.port;
+        let elsewhere = |dest: &Dest| dest.addr != { service.key.addr } || dest.port != service.key.port;
         let here = |dest: &&Dest| dest.forward == Forward::Masq && router.is_local(dest.addr, dest.family);
         service.dests.iter().filter(here).any(elsewhere)
     })
