@@ -287,7 +287,7 @@ fn health_checks_travel_as_clients_packets_do() {
                         tun_type: way.kind as u8,
                         tun_flags: 0,
                         tun_port: way.port,
-                        pad: 0,
+                        pad: [0; 3],
                     },
                 );
                 let port = 40_000 + number;
