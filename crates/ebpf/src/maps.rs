@@ -5,7 +5,8 @@ use aya_ebpf::macros::btf_map;
 use rvs_core::abi;
 use rvs_core::trace;
 
-/// `BPF_F_MMAPABLE`: user space reads and writes these in place.
+/// `BPF_F_MMAPABLE`: user space reads and writes these in place. It also lets values begin at a page, so that records of the size of
+/// cache lines are cache lines; without it they lie across two.
 const MMAP: usize = 1 << 10;
 /// `BPF_F_NO_PREALLOC`: an element takes memory when it comes to be.
 const ON_DEMAND: usize = 1;
@@ -149,7 +150,7 @@ pub(crate) static DESTS: Array<abi::Dest, 32768, MMAP> = Array::new();
 #[btf_map]
 pub(crate) static CONNS: Array<abi::Conn, 1024, MMAP> = Array::new();
 #[btf_map]
-pub(crate) static BUCKETS: Array<abi::Bucket, 1024> = Array::new();
+pub(crate) static BUCKETS: Array<abi::Bucket, 1024, MMAP> = Array::new();
 #[btf_map]
 pub(crate) static SHARDS: Array<abi::Shard, { abi::SHARDS as usize }> = Array::new();
 #[btf_map]

@@ -118,12 +118,18 @@ pub enum Entered {
     Taken,
 }
 
-/// Enters a connection under a hash, into the emptier of its two buckets: so neither fills before the whole table nearly has.
+/// How many entries make a bucket so full that the other one is considered. Below it everything lies in its first bucket, and is
+/// found with one cache miss instead of two; from it on, neither bucket fills before the whole table nearly has (of a table
+/// as full as it can be, one entry in some ten thousand finds no room; without this rule, one in a hundred thousand).
+const CROWDED: u32 = 4;
+
+/// Enters a connection under a hash: into the first of its two buckets, or into the emptier one if that is [`CROWDED`].
 #[inline(always)]
 pub fn insert<T: Tables>(tables: &T, hash: u64, direction: Direction, id: ConnId) -> Entered {
     let [first, second] = buckets(hash, tables.bucket_mask());
     let entry = entry(hash, direction, id);
-    let emptier = tables.look(second, entry) & LOAD < tables.look(first, entry) & LOAD;
+    let load = tables.look(first, entry) & LOAD;
+    let emptier = load >= CROWDED && tables.look(second, entry) & LOAD < load;
     let (mut near, mut far) = if emptier { (second, first) } else { (first, second) };
     let mut entered = tables.put(near, entry);
     if matches!(entered, Entered::Full) {
