@@ -13,8 +13,9 @@ impl Check {
         self.ran(None);
         self.tried = 0;
         let unexpected = !self.up;
-        if unexpected && let Some(path) = self.path() {
-            finding.met.iter().for_each(|&met| self.say(What::Page(met, path.clone())));
+        // Of several expectations the last one speaks for all.
+        if unexpected && let (Some(path), Some(&met)) = (self.path(), finding.met.last()) {
+            self.say(What::Page(met, path));
         }
         let complete = self.next_turn();
         let at_once = match &self.params.probe {
