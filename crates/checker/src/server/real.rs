@@ -83,12 +83,14 @@ impl Real {
     /// Its weight in the table at `now` while real servers are in it; `None`: it is not.
     pub(super) fn in_table(&self, now: Time, open: bool) -> Option<i64> {
         let away = self.params.inhibit_on_failure.then_some(0);
-        if !self.alive || !open {
+        if !self.alive {
             return away;
         }
         match self.admin() {
             Admin::Maint => away,
+            // The sorry server may stand in for new connections; those that it still has go on.
             Admin::Drain => Some(0),
+            Admin::Ready if !open => away,
             Admin::Ready if self.ejected_until.is_some() => Some(0),
             Admin::Ready => Some(self.ramped(now)),
         }

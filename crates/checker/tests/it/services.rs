@@ -425,6 +425,15 @@ fn administrators_and_agents_decide_apart_from_health() {
     assert_eq!(bench.table(), [(13, 1)]);
     bench.admin(11, Admin::Ready);
     assert_eq!(bench.table(), [(11, 4)]);
+    // The last one's connections go on; new ones find the sorry server.
+    assert_eq!(bench.admin(11, Admin::Drain)[1], "Lost quorum 1-0=1 > 0 for VS V");
+    assert_eq!(bench.table(), [(11, 0), (13, 1)]);
+    bench.verdict(11, down());
+    assert_eq!(bench.table(), [(13, 1)]);
+    bench.verdict(11, up());
+    assert_eq!(bench.table(), [(11, 0), (13, 1)]);
+    bench.admin(11, Admin::Ready);
+    assert_eq!(bench.table(), [(11, 4)]);
     bench.verdict(11, Verdict::Wish(Wish::Drain));
     let view = bench.service.reals().next().unwrap();
     assert_eq!((view.alive, view.admin, view.effective_admin), (true, Admin::Ready, Admin::Drain));
@@ -570,6 +579,8 @@ proptest! {
                 prop_assert!(!serves || !sorry_on && view.alive && view.effective_admin == Admin::Ready && view.ejected_until.is_none());
                 let should = view.alive && !sorry_on && view.weight > 0 && view.effective_admin == Admin::Ready && view.ejected_until.is_none();
                 prop_assert_eq!(serves, should);
+                let drains = view.alive && view.effective_admin == Admin::Drain;
+                prop_assert!(!drains || view.in_table == Some(0), "what drains keeps its connections");
             }
             let live = bench.service.live_weight();
             let (low, high) = (i64::from(quorum.min(20)) - i64::from(hysteresis), i64::from(quorum.min(20)) + i64::from(hysteresis));
