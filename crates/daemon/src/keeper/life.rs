@@ -29,7 +29,10 @@ impl Keeper {
         self.reindex();
         let active = self.units.iter().filter(|unit| !unit.suspended);
         self.words.extend(active.flat_map(|unit| unit.activations(true)).map(Word::Log));
-        self.log("Activating BFD healthchecker");
+        if !self.units.is_empty() {
+            self.log("Activating BFD healthchecker");
+        }
+        // Of the whole daemon: VRRP has begun by now, and nobody else waits for a table.
         self.log("Startup complete");
         self.whole = !self.units.is_empty() || !self.leaving.is_empty();
         self.changed = true;

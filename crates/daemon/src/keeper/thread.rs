@@ -244,7 +244,6 @@ impl Loop {
     }
 
     fn end(mut self, keep: bool) -> io::Result<()> {
-        tracing::info!(target: TARGET, "Stopping");
         let state = self.keeper.stop(clock::now(), keep, &mut self.prober);
         self.flush();
         write(&self.state, &state);

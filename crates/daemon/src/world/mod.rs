@@ -184,7 +184,6 @@ impl Director {
         self.links.announce(&self.router);
         self.open_ports(now);
         self.router.handle(now, Input::Start);
-        info("Startup complete");
     }
 
     fn open_ports(&mut self, now: Time) {
