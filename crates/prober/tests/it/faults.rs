@@ -10,8 +10,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 fn page(tls: Option<Tls>) -> Probe {
+    page_by(HttpVersion::Http11, tls)
+}
+
+fn page_by(version: HttpVersion, tls: Option<Tls>) -> Probe {
     let urls = vec![Url { path: "/".into(), digest: Some([1; 16]), ..Url::default() }];
-    Probe::Http(Http { urls, version: HttpVersion::Http11, virtualhost: None, fast_recovery: false, tls })
+    Probe::Http(Http { urls, version, virtualhost: None, fast_recovery: false, tls })
 }
 
 /// Every check that talks over a stream, and the beginning of an answer of its protocol.
@@ -20,9 +24,12 @@ fn talkers() -> Vec<(&'static str, Probe, &'static [u8])> {
     vec![
         ("http", page(None), b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello"),
         ("https", page(Some(Tls::default())), b"\x16\x03\x03\x01\x00\x02"),
+        ("http 2", page_by(HttpVersion::Http2, None), b"\x00\x00\x06\x04\x00\x00"),
+        ("https 2", page_by(HttpVersion::Http2, Some(Tls::default())), b"\x16\x03\x03\x01\x00\x02"),
         ("smtp", Probe::Smtp(Smtp { helo: "me".into(), hosts: vec![] }), b"220-mail.exa"),
         ("agent", Probe::Agent(Agent::default()), b"75"),
         ("grpc", Probe::Grpc(Grpc::default()), b"\x00\x00\x06\x04\x00\x00"),
+        ("grpc tls", Probe::Grpc(Grpc { tls: Some(Tls::default()), ..Grpc::default() }), b"\x16\x03\x03\x01\x00\x02"),
         ("redis", Probe::Redis(Redis::default()), b"+PO"),
         ("mysql", Probe::Mysql(mysql), b"\x4a\x00\x00\x00\x0a8.0"),
         ("pgsql", Probe::Pgsql(Pgsql { username: "me".into(), ..Pgsql::default() }), b"R\x00\x00"),
@@ -44,11 +51,13 @@ enum Fault {
     ClosedAtOnce,
     Drips,
     Garbage,
+    OtherProtocol,
+    WrongTls,
     Floods,
 }
 
 impl Fault {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Refused,
         Self::Silent,
         Self::ResetMidAnswer,
@@ -56,6 +65,8 @@ impl Fault {
         Self::ClosedAtOnce,
         Self::Drips,
         Self::Garbage,
+        Self::OtherProtocol,
+        Self::WrongTls,
         Self::Floods,
     ];
 
@@ -72,7 +83,7 @@ impl Fault {
                 &["closed_early", "tls", "status", "malformed", "not_serving", "greeting", "reset"]
             }
             Self::Drips => &["read_timeout", "connect_timeout"],
-            Self::Garbage | Self::Floods => &[
+            Self::Garbage | Self::OtherProtocol | Self::WrongTls | Self::Floods => &[
                 "malformed",
                 "too_long",
                 "tls",
@@ -116,6 +127,15 @@ impl Fault {
                     let bytes: Vec<u8> =
                         (0..2000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8 | 0x80).collect();
                     let _ = stream.write_all(&bytes).await;
+                }
+                Self::OtherProtocol => {
+                    let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n").await;
+                    listen_a_little(&mut stream).await;
+                }
+                // An alert: this server wants another version.
+                Self::WrongTls => {
+                    let _ = stream.write_all(b"\x15\x03\x01\x00\x02\x02\x46").await;
+                    listen_a_little(&mut stream).await;
                 }
                 // As much as is taken.
                 Self::Floods => while stream.write_all(&[b'A'; 1 << 16]).await.is_ok() {},
@@ -233,6 +253,38 @@ fn name_servers_that_answer_nonsense_are_waited_out_or_refused() {
                 _ => assert!(matches!(reason.name(), "read_timeout" | "malformed" | "mismatch"), "{name}: {reason:?}"),
             }
         }
+    });
+}
+
+#[test]
+fn a_flood_of_datagrams_does_not_keep_a_run() {
+    run(async {
+        let mut checks = Vec::new();
+        let reply = UdpReply { pattern: vec![(1, 0xff)], ..UdpReply::default() };
+        let udp = Probe::Udp(Udp { payload: b"hello".to_vec(), reply: Some(reply) });
+        let dns = Probe::Dns(Dns { name: "example.org".into(), ..Dns::default() });
+        for (name, probe) in [("udp", udp), ("dns", dns)] {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let address = socket.local_addr().unwrap();
+            tokio::spawn(async move {
+                let mut buffer = [0; 1500];
+                let Ok((_, from)) = socket.recv_from(&mut buffer).await else { return };
+                // The largest there are, as long as anybody is there.
+                loop {
+                    let _ = socket.send_to(&[0xc0; 65_000], from).await;
+                    tokio::task::yield_now().await;
+                }
+            });
+            let mut params = check(address, probe);
+            params.pace.connect_timeout = Duration::from_millis(500);
+            checks.push((name, params));
+        }
+        let begun = Instant::now();
+        for (name, verdict) in verdicts(checks).await {
+            let Verdict::Down { reason, .. } = verdict else { panic!("{name}: {verdict:?}") };
+            assert!(matches!(reason.name(), "read_timeout" | "malformed" | "mismatch"), "{name}: {reason:?}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(1) + RUN_LIMIT * Duration::from_millis(500));
     });
 }
 
