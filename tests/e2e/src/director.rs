@@ -150,7 +150,8 @@ impl Lab {
     }
 }
 
-fn parse_table(text: &str) -> Result<Vec<Service>> {
+/// A listing of `ipvsadm -Ln` taken apart.
+pub fn parse_table(text: &str) -> Result<Vec<Service>> {
     let mut services: Vec<Service> = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with("IP ") && !line.starts_with("Prot ")) {
         let words: Vec<&str> = line.split_whitespace().collect();

@@ -25,13 +25,18 @@ pub struct Http {
 impl Http {
     /// Starts it; `dir` is the laboratory's directory.
     pub fn start(ns: &Netns, name: &str, dir: &Path) -> Result<Self> {
+        Self::with_page(ns, name, dir, name)
+    }
+
+    /// The same with this page instead of its name at `/`; the header `X-Server` has the name.
+    pub fn with_page(ns: &Netns, name: &str, dir: &Path, page: &str) -> Result<Self> {
         let own = dir.join(name);
         let files = dir.join("files");
         for dir in [&own, &files] {
             fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
         let config = own.join("nginx.conf");
-        fs::write(&config, configuration(name, &own, &files))?;
+        fs::write(&config, configuration(name, page, &own, &files))?;
         let command = ns.command("nginx").args("-e stderr -p").arg(&own).arg("-c").arg(&config);
         let process = command.serve(&own.join("log")).context("the laboratory needs nginx (package nginx-light)")?;
         Ok(Self { ns: ns.clone(), process })
@@ -52,7 +57,7 @@ impl Http {
     }
 }
 
-fn configuration(name: &str, own: &Path, files: &Path) -> String {
+fn configuration(name: &str, page: &str, own: &Path, files: &Path) -> String {
     let (own, files) = (own.display(), files.display());
     format!(
         "daemon off; master_process off; pid {own}/pid; worker_rlimit_nofile 65536;
@@ -64,7 +69,7 @@ http {{
   server {{
     listen {PORT} backlog=4096; listen {OTHER_PORT} backlog=4096;
     listen [::]:{PORT} backlog=4096; listen [::]:{OTHER_PORT} backlog=4096;
-    location / {{ default_type text/plain; return 200 \"{name}\\n\"; }}
+    location / {{ default_type text/plain; add_header X-Server {name}; return 200 \"{page}\\n\"; }}
     location /files/ {{ alias {files}/; }}
     location /slow/ {{ alias {files}/; limit_rate 4m; }}
   }}

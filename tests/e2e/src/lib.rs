@@ -16,6 +16,7 @@
 
 pub mod any;
 pub mod capture;
+pub mod classic;
 mod cleanup;
 pub mod client;
 pub mod director;

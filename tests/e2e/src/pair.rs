@@ -145,18 +145,11 @@ impl Pair {
 
     /// Starts a keepalived with this configuration.
     pub fn keepalived(&self, side: Side, whose: Whose, config: &str) -> Result<Daemon> {
-        let name = side.name();
-        let (path, log) = (self.dir.join(format!("{name}.conf")), self.dir.join(format!("{name}.log")));
-        fs::write(&path, config)?;
         let program = match whose {
             Whose::Ours => tool("keepalived")?,
             Whose::Original => PathBuf::from("/usr/sbin/keepalived"),
         };
-        let pid = |which: &str| format!("{}/{name}.{which}", self.dir.display());
-        let command = self.side(side).command(program).args(&format!("-n -l -D -G -f {}", path.display()));
-        let files = format!("-p {} -r {} -c {} -b {}", pid("pid"), pid("vrrp"), pid("check"), pid("bfd"));
-        let running = command.args(&files).serve(&log)?;
-        Ok(Daemon { ns: self.side(side), running: Some(running), log })
+        Daemon::start(self.side(side), &self.dir, side.name(), &program, config)
     }
 
     /// Whether a director has an address.
@@ -187,6 +180,17 @@ impl Drop for Pair {
 }
 
 impl Daemon {
+    /// Starts it in a namespace; its files in `dir` begin with `name`.
+    pub(crate) fn start(ns: Netns, dir: &Path, name: &str, program: &Path, config: &str) -> Result<Self> {
+        let (path, log) = (dir.join(format!("{name}.conf")), dir.join(format!("{name}.log")));
+        fs::write(&path, config)?;
+        let pid = |which: &str| format!("{}/{name}.{which}", dir.display());
+        let command = ns.command(program).args(&format!("-n -l -D -G -f {}", path.display()));
+        let files = format!("-p {} -r {} -c {} -b {}", pid("pid"), pid("vrrp"), pid("check"), pid("bfd"));
+        let running = command.args(&files).serve(&log)?;
+        Ok(Self { ns, running: Some(running), log })
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

@@ -5,8 +5,14 @@
 //! named by `RVS_BIN_DIR`).
 #![allow(clippy::unwrap_used)]
 
+mod classic;
+mod drain;
+mod groups;
+mod kinds;
 mod life;
+mod recording;
 mod service;
+mod told;
 
 use lab::wait::secs;
 use std::time::Duration;

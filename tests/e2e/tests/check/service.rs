@@ -6,10 +6,12 @@ use lab::Lab;
 use lab::director::tool;
 use lab::eventually;
 use lab::http::Http;
-use lab::process::Running;
+use lab::netns::Netns;
+use lab::process::{Outcome, Running};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 /// It runs until it is stopped, or dropped.
@@ -33,11 +35,16 @@ pub(crate) fn config(lines: &str, reals: &[&str]) -> String {
 impl<'a> Keeper<'a> {
     /// Starts it with this configuration and more options; `run` tells runs of one test apart.
     pub(crate) fn start(lab: &'a Lab, run: &str, config: &str, options: &str) -> Result<Self> {
+        Self::start_in(lab, &lab.director(), run, config, options)
+    }
+
+    /// The same in this namespace.
+    pub(crate) fn start_in(lab: &'a Lab, ns: &Netns, run: &str, config: &str, options: &str) -> Result<Self> {
         let log = lab.dir().join(format!("{run}.log"));
         fs::write(lab.dir().join("keepalived.conf"), config)?;
         let dir = lab.dir().display();
         let args = format!("-n -l -D -G -C -f {dir}/keepalived.conf -p {dir}/k.pid -c {dir}/c.pid {options}");
-        let running = lab.director().command(tool("keepalived")?).args(&args).serve(&log)?;
+        let running = ns.command(tool("keepalived")?).args(&args).serve(&log)?;
         let keeper = Self { lab, running: Some(running), log };
         eventually(LIMIT, || {
             keeper.said("Keepalived_healthcheckers: Startup complete").or_else(|_| keeper.said("Activating BFD"))
@@ -87,29 +94,48 @@ impl<'a> Keeper<'a> {
         Ok(kill(self.pid()?, Signal::SIGKILL)?)
     }
 
-    /// The destinations of the virtual server, each with its weight, in order of their addresses.
-    pub(crate) fn dests(&self) -> Result<Vec<String>> {
+    /// The destinations of a virtual server, each with its weight, in order of their addresses.
+    pub(crate) fn dests(&self, at: &str) -> Result<Vec<String>> {
         let table = self.lab.table()?;
-        let ours = table.iter().find(|service| service.at == format!("{}:80", lab::topology::VIP));
+        let ours = table.iter().find(|service| service.at == at);
         let dests = ours.map(|service| &service.dests[..]).unwrap_or_default();
         let mut dests: Vec<String> = dests.iter().map(|dest| format!("{} {}", dest.at, dest.weight)).collect();
         dests.sort();
         Ok(dests)
     }
 
-    /// Waits until these are the destinations.
+    /// Waits until these are the destinations of port 80.
     pub(crate) fn has(&self, wanted: &[&str]) -> Result<()> {
+        self.has_at(&format!("{}:80", lab::topology::VIP), wanted)
+    }
+
+    /// Waits until these are the destinations of a virtual server, as it is listed.
+    pub(crate) fn has_at(&self, at: &str, wanted: &[&str]) -> Result<()> {
         eventually(LIMIT, || {
-            let dests = self.dests()?;
-            ensure!(dests == wanted, "there are {dests:?}, not {wanted:?}\n{}", self.log());
+            let dests = self.dests(at)?;
+            ensure!(dests == wanted, "{at} has {dests:?}, not {wanted:?}\n{}", self.log());
             Ok(())
         })
     }
 
     /// What `rvs` says to these arguments about this daemon.
     pub(crate) fn rvs(&self, args: &str) -> Result<String> {
-        self.lab.rvs(&format!("{args} --socket {}/k.sock", self.lab.dir().display()))
+        self.try_rvs(args)?.ok()
     }
+
+    /// The same, whatever comes of it.
+    pub(crate) fn try_rvs(&self, args: &str) -> Result<Outcome> {
+        let socket = self.lab.dir().join("k.sock");
+        self.lab.tool("rvs")?.args(args).arg("--socket").arg(socket).run()
+    }
+}
+
+/// An executable shell script in the laboratory's directory; its path.
+pub(crate) fn script(lab: &Lab, name: &str, text: &str) -> Result<String> {
+    let path = lab.dir().join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n"))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    Ok(path.display().to_string())
 }
 
 /// Kills the web server of real server `n`.
