@@ -10,6 +10,7 @@ use lab::eventually;
 use lab::http::Http;
 use lab::pair::{Daemon, Side};
 use lab::wait::secs;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The page that all real servers give, as in the recording.
@@ -282,16 +283,18 @@ fn walk(recorded: &str, check: impl FnOnce(&Classic) -> Result<String>) -> Resul
     compare(&Recording::read("k1_walk", recorded)?, &story.teller)
 }
 
-#[test]
-fn with_tcp_checks() -> Result<()> {
-    walk("TCP_CHECK", |_| Ok(TCP.to_owned()))
+fn with_http(net: &Classic) -> Result<String> {
+    let genhash = net.side(Side::A).command(tool("genhash")?);
+    let digest = genhash.args("-s 192.168.179.99 -p 80 -u /index.html").ok()?;
+    Ok(http(digest.trim()))
 }
 
+/// Both at once: they wait most of the time.
 #[test]
-fn with_http_checks_and_a_digest() -> Result<()> {
-    walk("HTTP_GET with status and digest", |net| {
-        let genhash = net.side(Side::A).command(tool("genhash")?);
-        let digest = genhash.args("-s 192.168.179.99 -p 80 -u /index.html").ok()?;
-        Ok(http(digest.trim()))
+fn two_directors_do_as_the_original_with_either_check() -> Result<()> {
+    thread::scope(|scope| {
+        let tcp = scope.spawn(|| walk("TCP_CHECK", |_| Ok(TCP.to_owned())));
+        walk("HTTP_GET with status and digest", with_http)?;
+        tcp.join().unwrap()
     })
 }
