@@ -23,6 +23,10 @@ fn servers_die_and_come_back_and_the_sorry_server_steps_in() -> Result<()> {
     let vs = format!("[{VIP}]:tcp:80");
     let keeper = Keeper::start(&lab, "first", &text, "")?;
     keeper.has(&[&rs1, &rs2])?;
+    // A server that fails its very first check is not tried again.
+    eventually(LIMIT, || {
+        reals[..2].iter().try_for_each(|real| keeper.said(&format!("TCP connection to [{real}]:tcp:80 success.")))
+    })?;
     let at = SocketAddr::from((VIP, 80));
     let mut answers: Vec<String> = (0..4).map(|_| lab.web(at)).collect::<Result<_>>()?;
     answers.sort();

@@ -99,6 +99,7 @@ fn scripts_fifo_and_mail_in_order_and_alpha_omega_inhibit() -> Result<()> {
     let (rs1, rs2, quiet) = (format!("{one}:80 2"), format!("{two}:80 2"), format!("{two}:80 0"));
     // With alpha nobody serves before its first success.
     keeper.has(&[&rs1, &quiet])?;
+    eventually(LIMIT, || keeper.said(&format!("TCP_CHECK on service [{two}]:tcp:80 failed.")))?;
     let web = start_web(&lab, 2)?;
     keeper.has(&[&rs1, &rs2])?;
     kill_web(&lab, 1)?;
