@@ -4,7 +4,7 @@
 
 use crate::recording::{Recording, Teller, compare};
 use anyhow::{Context as _, Result, ensure};
-use lab::classic::{self, Classic, VIP, Visitor};
+use lab::classic::{self, Classic, VIP, Visit, Visitor};
 use lab::director::tool;
 use lab::eventually;
 use lab::http::Http;
@@ -199,88 +199,108 @@ impl<'a> Story<'a> {
     }
 }
 
-/// The whole story; how long removal, return, and taking over took goes to standard error.
-fn walk(recorded: &str, check: impl FnOnce(&Classic) -> Result<String>) -> Result<()> {
-    let Some(net) = classic::start(PAGE)? else { return Ok(()) };
-    let mut webs: Vec<Option<Http>> = vec![Some(net.start_web(1)?), Some(net.start_web(2)?)];
-    let check = check(&net)?;
-    let mut story = Story::begin(&net);
+/// The web servers of the real servers.
+type Webs = [Option<Http>; 2];
 
-    story.event("start of both");
-    story.start(Side::A, &check)?;
-    story.start(Side::B, &check)?;
-    story.both_list(&[RS1, RS2], LOAD)?;
-    let up = story.leads(Side::A, MASTER_DOWN + SLACK)?;
-    story.settled(PAGE)?;
-    let quiet = Instant::now();
-
-    let before = story.visitor.between(quiet - secs(1), quiet);
-    let servers: Vec<String> = before.into_iter().filter_map(|visit| visit.answer.ok()).collect();
-    ensure!(servers.iter().any(|answer| answer.starts_with("rs1")), "persistence leaves clients on both: {servers:?}");
-    ensure!(servers.iter().any(|answer| answer.starts_with("rs2")), "persistence leaves clients on both: {servers:?}");
-
-    story.event("rs1's web server is killed");
-    let missed = story.misses(quiet, story.event);
-    ensure!(missed.is_empty(), "requests failed in quiet times: {missed:?}");
-    net.kill_web(1)?;
-    let gone = story.both_list(&[RS2], DELAY_LOOP + RETRIES + SLACK)?;
-    story.settled(PAGE)?;
-    // Who was on the other server has noticed nothing.
-    let undisturbed = |visit: &lab::classic::Visit| visit.answer.as_ref().is_ok_and(|answer| answer.starts_with("rs2"));
-    let others: Vec<u8> =
-        story.visitor.between(quiet, story.event).iter().filter(|v| undisturbed(v)).map(|v| v.client).collect();
-    let visits = story.visitor.between(story.event, Instant::now());
-    for visit in visits.iter().filter(|visit| others.contains(&visit.client)) {
-        ensure!(undisturbed(visit), "client {} was on the living server and got {:?}", visit.client, visit.answer);
+impl Story<'_> {
+    /// Both directors start; returns when the master leads, and since when all is quiet.
+    fn directors_start(&mut self, check: &str) -> Result<(Duration, Instant)> {
+        self.event("start of both");
+        self.start(Side::A, check)?;
+        self.start(Side::B, check)?;
+        self.both_list(&[RS1, RS2], LOAD)?;
+        let leads = self.leads(Side::A, MASTER_DOWN + SLACK)?;
+        self.settled(PAGE)?;
+        let quiet = Instant::now();
+        let before = self.visitor.between(quiet - secs(1), quiet);
+        for server in ["rs1", "rs2"] {
+            let served = before.iter().any(|visit| visit.answer.as_ref().is_ok_and(|a| a.starts_with(server)));
+            ensure!(served, "persistence leaves clients on both: {before:?}");
+        }
+        Ok((leads, quiet))
     }
 
-    story.event("rs1's web server is started");
-    webs[0] = Some(net.start_web(1)?);
-    let back = story.both_list(&[RS1, RS2], BACK + SLACK)?;
-    story.settled(PAGE)?;
-    let missed = story.misses(story.event, Instant::now());
-    ensure!(missed.is_empty(), "requests failed when a server came back: {missed:?}");
+    /// A real server dies and comes back.
+    fn one_dies(&mut self, quiet: Instant, webs: &mut Webs) -> Result<(Duration, Duration)> {
+        self.event("rs1's web server is killed");
+        let missed = self.misses(quiet, self.event);
+        ensure!(missed.is_empty(), "requests failed in quiet times: {missed:?}");
+        self.net.kill_web(1)?;
+        let gone = self.both_list(&[RS2], DELAY_LOOP + RETRIES + SLACK)?;
+        self.settled(PAGE)?;
+        // Who was on the other server has noticed nothing.
+        let undisturbed = |visit: &Visit| visit.answer.as_ref().is_ok_and(|answer| answer.starts_with("rs2"));
+        let before = self.visitor.between(quiet, self.event);
+        let others: Vec<u8> = before.iter().filter(|visit| undisturbed(visit)).map(|visit| visit.client).collect();
+        let visits = self.visitor.between(self.event, Instant::now());
+        for visit in visits.iter().filter(|visit| others.contains(&visit.client)) {
+            ensure!(undisturbed(visit), "client {} was on the living server and got {:?}", visit.client, visit.answer);
+        }
+        self.event("rs1's web server is started");
+        webs[0] = Some(self.net.start_web(1)?);
+        let back = self.both_list(&[RS1, RS2], BACK + SLACK)?;
+        self.settled(PAGE)?;
+        let missed = self.misses(self.event, Instant::now());
+        ensure!(missed.is_empty(), "requests failed when a server came back: {missed:?}");
+        Ok((gone, back))
+    }
 
-    story.event("both are killed");
-    net.kill_web(1)?;
-    net.kill_web(2)?;
-    let sorry = story.both_list(&[SORRY], DELAY_LOOP + RETRIES + SLACK)?;
-    story.settled("sorry")?;
+    /// Both die and come back.
+    fn both_die(&mut self, webs: &mut Webs) -> Result<Duration> {
+        self.event("both are killed");
+        self.net.kill_web(1)?;
+        self.net.kill_web(2)?;
+        let sorry = self.both_list(&[SORRY], DELAY_LOOP + RETRIES + SLACK)?;
+        self.settled("sorry")?;
+        self.event("both are started");
+        *webs = [Some(self.net.start_web(1)?), Some(self.net.start_web(2)?)];
+        self.both_list(&[RS1, RS2], BACK + SLACK)?;
+        self.settled(PAGE)?;
+        Ok(sorry)
+    }
 
-    story.event("both are started");
-    webs[0] = Some(net.start_web(1)?);
-    webs[1] = Some(net.start_web(2)?);
-    story.both_list(&[RS1, RS2], BACK + SLACK)?;
-    story.settled(PAGE)?;
+    /// The master stops and comes back.
+    fn the_master_stops(&mut self, check: &str) -> Result<Duration> {
+        self.event("the master stops");
+        self.stop(Side::A)?;
+        let taken_over = self.leads(Side::B, SLACK)?;
+        ensure!(self.net.table(Side::A)?.is_empty(), "the old master's table is empty");
+        self.lists(Side::B, &[RS1, RS2], SLACK)?;
+        self.settled(PAGE)?;
+        self.event("the master starts");
+        self.start(Side::A, check)?;
+        self.leads(Side::A, MASTER_DOWN + SLACK)?;
+        self.both_list(&[RS1, RS2], LOAD)?;
+        // Announced a second time.
+        eventually(SLACK, || {
+            let told = self.log(Side::A).matches("Sending/queueing gratuitous ARPs").count();
+            ensure!(told == 2, "announced {told} times");
+            Ok(())
+        })?;
+        self.settled(PAGE)?;
+        let missed = self.misses(self.event, Instant::now());
+        ensure!(missed.len() < 10, "the return of the master disturbs: {missed:?}");
+        Ok(taken_over)
+    }
+}
 
-    story.event("the master stops");
-    story.stop(Side::A)?;
-    let moved = story.leads(Side::B, SLACK)?;
-    ensure!(net.table(Side::A)?.is_empty(), "the old master's table is empty");
-    story.lists(Side::B, &[RS1, RS2], SLACK)?;
-    story.settled(PAGE)?;
-
-    story.event("the master starts");
-    story.start(Side::A, &check)?;
-    story.leads(Side::A, MASTER_DOWN + SLACK)?;
-    story.both_list(&[RS1, RS2], LOAD)?;
-    // Announced a second time.
-    eventually(SLACK, || {
-        let told = story.log(Side::A).matches("Sending/queueing gratuitous ARPs").count();
-        ensure!(told == 2, "announced {told} times");
-        Ok(())
-    })?;
-    story.settled(PAGE)?;
-    let missed = story.misses(story.event, Instant::now());
-    ensure!(missed.len() < 10, "the return of the master disturbs: {missed:?}");
-
+/// The whole story; how long things took goes to standard error.
+fn walk(recorded: &str, check: impl FnOnce(&Classic) -> Result<String>) -> Result<()> {
+    let Some(net) = classic::start(PAGE)? else { return Ok(()) };
+    let mut webs: Webs = [Some(net.start_web(1)?), Some(net.start_web(2)?)];
+    let check = check(&net)?;
+    let mut story = Story::begin(&net);
+    let (leads, quiet) = story.directors_start(&check)?;
+    let (gone, back) = story.one_dies(quiet, &mut webs)?;
+    let sorry = story.both_die(&mut webs)?;
+    let taken_over = story.the_master_stops(&check)?;
     story.event("both stop");
     story.stop(Side::B)?;
     story.stop(Side::A)?;
     ensure!(net.table(Side::A)?.is_empty() && net.table(Side::B)?.is_empty(), "nothing is left");
     eprintln!(
-        "{recorded}: leads after {up:.1?}, a dead server is gone after {gone:.1?}, back after {back:.1?}; sorry server after \
-         {sorry:.1?}; the backup has taken over after {moved:.1?}"
+        "{recorded}: leads after {leads:.1?}, a dead server is gone after {gone:.1?}, back after {back:.1?}; sorry server after \
+         {sorry:.1?}; the backup has taken over after {taken_over:.1?}"
     );
     compare(&Recording::read("k1_walk", recorded)?, &story.teller)
 }
