@@ -225,7 +225,7 @@ fn take_outlet(home: &Home, interface: &Interface) -> Result<(), Error> {
     let fact = cout_fact(interface.index);
     if home.fact(&fact).is_some() {
         let filter = SchedClassifierLink::attached(&interface.name, TcAttachType::Egress, PRIORITY, HANDLE, None);
-        let detached = filter.map_err(io::Error::from).and_then(|link| link.detach().map_err(io::Error::other));
+        let detached = filter.and_then(|link| link.detach().map_err(io::Error::other));
         detached.map_err(|error| failed(format!("detaching from {}", interface.name), error))?;
         home.unpin(&fact)?;
     }
