@@ -2,7 +2,6 @@
 //! an administrator decides about their real servers. The daemon is asked; nothing is changed behind its back.
 
 use crate::report;
-use rvs_daemon::dump::check_table;
 use rvs_daemon::run::request;
 use rvs_dataplane::Error;
 use serde_json::{Value, json};
@@ -55,8 +54,11 @@ fn asked(socket: &Socket, question: &Value) -> Result<Value, Error> {
 /// # Errors
 /// The daemon does not answer.
 pub fn show(socket: &Socket, as_json: bool) -> Result<String, Error> {
-    let status = asked(socket, &json!({ "ask": "check" }))?;
-    Ok(if as_json { report::json(&status) } else { check_table(&status) })
+    if as_json {
+        return Ok(report::json(&asked(socket, &json!({ "ask": "check" }))?));
+    }
+    let page = asked(socket, &json!({ "ask": "check", "as": "table" }))?;
+    Ok(page["table"].as_str().unwrap_or_default().to_owned())
 }
 
 /// What is known of the real server.

@@ -74,7 +74,8 @@ pub struct Check {
 impl Check {
     /// A check whose first run is due between [`Pace::BOOTSTRAP`] and that plus `warmup` from now. `seed`: for that and for
     /// numbers in requests. `Err`: an expression that cannot be compiled, or nothing to ask for.
-    pub fn new(params: CheckParams, seed: u64, now: Time) -> Result<Self, String> {
+    pub fn new(params: impl Into<Arc<CheckParams>>, seed: u64, now: Time) -> Result<Self, String> {
+        let params: Arc<CheckParams> = params.into();
         let mut patterns = Vec::new();
         if let Probe::Http(http) = &params.probe {
             if http.urls.is_empty() {
@@ -92,7 +93,7 @@ impl Check {
         let watching = matches!(params.probe, Probe::File(_) | Probe::Bfd(_));
         let up = !params.pace.alpha;
         let mut check = Self {
-            params: Arc::new(params),
+            params,
             patterns,
             rng: Rng::new(seed),
             phase: if watching { Phase::Watching } else { Phase::Waiting },
@@ -118,7 +119,7 @@ impl Check {
     }
 
     /// Its parameters.
-    pub fn params(&self) -> &CheckParams {
+    pub fn params(&self) -> &Arc<CheckParams> {
         &self.params
     }
 
@@ -391,6 +392,7 @@ impl Machine for Check {
             Input::Suspend(suspend) => self.suspend(suspend),
             Input::Restart => {
                 if !matches!(self.phase, Phase::Watching | Phase::Suspended) {
+                    self.facts.stuck += 1;
                     self.abandon();
                     self.begin();
                 }

@@ -15,6 +15,7 @@
 //! ```
 //! use rvs_checker::*;
 //! use rvs_machine::{Machine, Time};
+//! use std::sync::Arc;
 //!
 //! let address = "10.0.2.11:80".parse()?;
 //! let real = RealParams {
@@ -33,7 +34,7 @@
 //! let probe = Probe::Tcp;
 //! let pace = Pace::of(&probe, core::time::Duration::from_secs(3));
 //! let check = CheckParams { target: Target::new(address), pace, log_all_failures: false, probe };
-//! registry.handle(Time::ZERO, RegistryInput::Subscribe((address, 0), Box::new(check)));
+//! registry.handle(Time::ZERO, RegistryInput::Subscribe((address, 0), Arc::new(check)));
 //! let now = registry.deadline().expect("the first run is due");
 //! registry.wake(now);
 //! while let Some(output) = registry.poll() {

@@ -10,6 +10,7 @@ use crate::{CheckParams, Reason, Sentence};
 use core::time::Duration;
 use rvs_machine::{Machine, Rng, Time, TimerTable};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 /// A check of the registry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -26,7 +27,7 @@ impl CheckId {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RegistryInput<S> {
     /// Somebody asks for a check. Whoever comes second hears at once what is known.
-    Subscribe(S, Box<CheckParams>),
+    Subscribe(S, Arc<CheckParams>),
     /// Somebody asks no longer. A check that nobody asks for ends.
     Unsubscribe(S),
     /// Somebody's checks rest (`ha_suspend`). A check rests when all who asked for it rest.
@@ -63,12 +64,13 @@ struct Entry<S> {
 #[derive(Debug)]
 pub struct Registry<S> {
     entries: BTreeMap<CheckId, Entry<S>>,
-    by_params: HashMap<CheckParams, CheckId>,
+    by_params: HashMap<Arc<CheckParams>, CheckId>,
     by_subscriber: BTreeMap<S, CheckId>,
     timers: TimerTable<CheckId>,
     out: VecDeque<RegistryOutput<S>>,
     rng: Rng,
     next: u64,
+    stuck: u64,
     now: Time,
 }
 
@@ -86,6 +88,7 @@ impl<S: Ord + Clone> Registry<S> {
             out: VecDeque::new(),
             rng: Rng::new(seed),
             next: 0,
+            stuck: 0,
             now,
         }
     }
@@ -103,6 +106,11 @@ impl<S: Ord + Clone> Registry<S> {
     /// All checks, with how many asked for each.
     pub fn checks(&self) -> impl Iterator<Item = (CheckId, &Check, usize)> {
         self.entries.iter().map(|(&id, entry)| (id, &entry.check, entry.subscribers.len()))
+    }
+
+    /// How often a check was stuck and was begun anew.
+    pub fn stuck(&self) -> u64 {
+        self.stuck
     }
 
     /// What has been seen of the check of a subscriber, and how old that is at `now`.
@@ -128,12 +136,13 @@ impl<S: Ord + Clone> Registry<S> {
         };
         let stuck: Vec<_> = self.entries.iter().filter_map(behind).collect();
         for (id, overdue) in stuck {
+            self.stuck += 1;
             self.out.push_back(RegistryOutput::Stuck(id, overdue));
             self.drive(id, |check, now| check.handle(now, Input::Restart));
         }
     }
 
-    fn subscribe(&mut self, subscriber: S, params: CheckParams) {
+    fn subscribe(&mut self, subscriber: S, params: Arc<CheckParams>) {
         if let Some(&known) = self.by_subscriber.get(&subscriber) {
             if self.entries.get(&known).is_some_and(|entry| *entry.check.params() == params) {
                 return;
@@ -142,7 +151,7 @@ impl<S: Ord + Clone> Registry<S> {
         }
         let id = match self.by_params.get(&params) {
             Some(&id) => id,
-            None => match Check::new(params.clone(), self.rng.next(), self.now) {
+            None => match Check::new(Arc::clone(&params), self.rng.next(), self.now) {
                 Ok(check) => self.add(params, check),
                 Err(why) => return self.out.push_back(RegistryOutput::Unusable(subscriber, why)),
             },
@@ -156,7 +165,7 @@ impl<S: Ord + Clone> Registry<S> {
         }
     }
 
-    fn add(&mut self, params: CheckParams, check: Check) -> CheckId {
+    fn add(&mut self, params: Arc<CheckParams>, check: Check) -> CheckId {
         let id = CheckId(self.next);
         self.next += 1;
         if let Some(deadline) = check.deadline() {
@@ -248,7 +257,7 @@ impl<S: Ord + Clone> Machine for Registry<S> {
     fn handle(&mut self, now: Time, input: RegistryInput<S>) {
         self.now = self.now.max(now);
         match input {
-            RegistryInput::Subscribe(subscriber, params) => self.subscribe(subscriber, *params),
+            RegistryInput::Subscribe(subscriber, params) => self.subscribe(subscriber, params),
             RegistryInput::Unsubscribe(subscriber) => self.unsubscribe(&subscriber),
             RegistryInput::Suspend(subscriber, rests) => {
                 let Some(id) = self.of(&subscriber) else { return };

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod daemon;
 pub mod log;
 pub mod mail;
+pub mod memory;
 pub mod metrics;
 pub mod net;
 pub mod notify;

@@ -27,6 +27,15 @@ pub(crate) fn set_nice(nice: i32) -> Result<(), Errno> {
     Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) }).map(drop)
 }
 
+/// Gives free memory of all heaps back to the system, where the C library can.
+pub(crate) fn trim_heaps() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes no pointer; it is safe to be called by several threads.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// The address of an interface for a packet socket that sends whole frames.
 pub(crate) fn link_address(index: u32) -> Result<LinkAddr, Errno> {
     let raw = libc::sockaddr_ll {

@@ -17,6 +17,7 @@ use rvs_host::script::security::RunAs;
 use rvs_machine::{Machine, Time};
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the peer has to end its side after us.
@@ -124,8 +125,8 @@ impl<S: Ord + Clone> Prober<S> {
 
     /// Asks for a check. Whoever asks for the same as another hears at once what is known. Asking again for other parameters
     /// replaces the check, for equal ones changes nothing.
-    pub fn subscribe(&mut self, who: S, params: CheckParams) {
-        self.input(RegistryInput::Subscribe(who, Box::new(params)));
+    pub fn subscribe(&mut self, who: S, params: impl Into<Arc<CheckParams>>) {
+        self.input(RegistryInput::Subscribe(who, params.into()));
     }
 
     /// Asks no longer. A check that nobody asks for ends, and what it was doing is broken off.

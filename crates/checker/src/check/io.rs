@@ -111,6 +111,10 @@ pub struct Facts {
     pub took: Duration,
     /// Why it failed, if it did.
     pub reason: Option<Reason>,
+    /// How long all runs took together.
+    pub took_in_all: Duration,
+    /// How often it was stuck and was begun anew.
+    pub stuck: u64,
     /// How many runs took at most as long as each of [`Facts::BOUNDS`]; the last counts longer ones.
     pub histogram: [u64; Facts::BOUNDS.len() + 1],
 }
@@ -124,6 +128,7 @@ impl Facts {
         let place = Self::BOUNDS.iter().position(|&bound| took.as_millis() <= u128::from(bound));
         self.histogram[place.unwrap_or(Self::BOUNDS.len())] += 1;
         self.runs += 1;
+        self.took_in_all = self.took_in_all.saturating_add(took);
         self.failures += u64::from(reason.is_some());
         (self.last_run, self.took, self.reason) = (Some(now), took, reason);
     }

@@ -22,13 +22,19 @@ use crate::verdict::Verdict;
 use core::net::SocketAddr;
 use real::Real;
 use rvs_machine::{Machine, Time};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// A virtual server.
 #[derive(Clone, Debug)]
 pub struct Service {
     params: ServiceParams,
     reals: Vec<Real>,
+    /// Where each of them is in the list.
+    places: HashMap<SocketAddr, usize>,
+    /// What the live ones weigh together; each knows what it is counted with.
+    live: i64,
+    /// Some weight grows or some absence ends; may be true for a moment too long.
+    timed: bool,
     quorum: u32,
     quorum_up: bool,
     /// The sorry server stands in.
@@ -56,6 +62,9 @@ impl Service {
             quorum: 1,
             params,
             reals,
+            places: HashMap::new(),
+            live: 0,
+            timed: false,
             quorum_up: false,
             sorry_on: false,
             running: false,
@@ -65,8 +74,27 @@ impl Service {
             out: VecDeque::new(),
             now,
         };
+        service.reindex();
         service.limit_quorum();
         service
+    }
+
+    /// Takes note of where the real servers are and what they weigh, after any change of the list.
+    fn reindex(&mut self) {
+        self.places = self.reals.iter().enumerate().map(|(at, real)| (real.params.address, at)).collect();
+        self.live = 0;
+        for real in &mut self.reals {
+            real.counted = real.live_weight();
+            self.live = self.live.saturating_add(real.counted);
+        }
+        self.timed = true;
+    }
+
+    /// Takes note of what a real server weighs now.
+    fn recount(&mut self, at: usize) {
+        let real = &mut self.reals[at];
+        let now = real.live_weight();
+        self.live = self.live.saturating_add(now - core::mem::replace(&mut real.counted, now));
     }
 
     /// Its parameters.
@@ -81,7 +109,7 @@ impl Service {
 
     /// The weight of all live real servers together.
     pub fn live_weight(&self) -> i64 {
-        self.reals.iter().map(Real::live_weight).fold(0, i64::saturating_add)
+        self.live
     }
 
     /// What it has put into the table.
@@ -119,7 +147,7 @@ impl Service {
     }
 
     fn position(&self, real: SocketAddr) -> Option<usize> {
-        self.reals.iter().position(|known| known.params.address == real)
+        self.places.get(&real).copied()
     }
 
     /// Scripts and FIFOs hear of a real server.
@@ -149,10 +177,12 @@ impl Service {
             Verdict::Advice(advice) => {
                 state.advice = advice;
                 self.weight_changed(at, before);
+                self.recount(at);
                 self.update_quorum();
             }
             Verdict::Wish(wish) => {
                 state.wish = wish;
+                self.recount(at);
                 self.update_quorum();
             }
             Verdict::Up { first: _, mail } => {
@@ -189,6 +219,7 @@ impl Service {
         let real = &mut self.reals[at];
         real.alive = true;
         real.ramp = (!real.params.slow_start.is_zero()).then_some(now);
+        self.timed |= real.ramp.is_some();
         (real.unanswered, real.ejected_until) = (0, None);
         let (name, service) = (&real.params.name, &self.params.name);
         let text = if real.params.inhibit_on_failure {
@@ -198,6 +229,7 @@ impl Service {
         };
         self.log(text);
         self.tell(at, true);
+        self.recount(at);
         self.update_quorum();
     }
 
@@ -213,6 +245,7 @@ impl Service {
         };
         self.log(text);
         self.tell(at, false);
+        self.recount(at);
         self.update_quorum();
     }
 
@@ -233,6 +266,7 @@ impl Service {
         }
         if real.admin == Admin::Maint && !real.params.slow_start.is_zero() && real.alive {
             real.ramp = Some(self.now);
+            self.timed = true;
         }
         real.admin = state;
         let (name, service) = (&real.params.name, &self.params.name);
@@ -240,6 +274,7 @@ impl Service {
         let text = format!("Setting service {name} of VS {service} to {}{why}", state.name());
         self.log(text);
         self.touch(at);
+        self.recount(at);
         self.update_quorum();
     }
 
@@ -362,10 +397,15 @@ impl Machine for Service {
                 self.touch(at);
             }
         }
+        self.timed = self.reals.iter().any(|real| real.ramp.is_some() || real.ejected_until.is_some());
         self.finish();
     }
 
     fn deadline(&self) -> Option<Time> {
+        // Asked for after each event, and almost always for nothing.
+        if !self.timed {
+            return None;
+        }
         let ramps = self.reals.iter().filter_map(|real| real.ramp_deadline(self.now));
         ramps.chain(self.reals.iter().filter_map(|real| real.ejected_until)).min()
     }

@@ -47,6 +47,7 @@ impl Service {
         let absence = absence(outlier, real.ejections);
         real.ejections = real.ejections.saturating_add(1);
         real.ejected_until = Some(now + absence);
+        self.timed = true;
         let unanswered = core::mem::take(&mut real.unanswered);
         let (name, service) = (&real.params.name, &self.params.name);
         let text = format!(

@@ -33,6 +33,8 @@ pub(super) struct Real {
     pub(super) ejections: u32,
     pub(super) ejected_until: Option<Time>,
     pub(super) returned: Option<Time>,
+    /// What it is counted with in the live weight of all.
+    pub(super) counted: i64,
 }
 
 impl Real {
@@ -50,6 +52,7 @@ impl Real {
             ejections: 0,
             ejected_until: None,
             returned: None,
+            counted: 0,
         }
     }
 

@@ -32,6 +32,7 @@ impl Service {
             self.sorry_on = false;
         }
         self.params = params;
+        self.reindex();
         changes.into_iter().for_each(|(at, before)| self.weight_changed(at, before));
         self.limit_quorum();
         // Whose failing check is gone.

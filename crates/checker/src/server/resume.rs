@@ -56,6 +56,7 @@ impl Service {
                 real.alive = real.checks.iter().all(|check| check.up);
             }
         }
+        service.reindex();
         service.running = true;
         service.quorum_up = state.quorum_up;
         service.sorry_on = !state.quorum_up && service.params.sorry.is_some();

@@ -4,6 +4,7 @@ use crate::world::{ms, pace, params};
 use rvs_checker::*;
 use rvs_machine::{Machine, Time};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 type Reg = Registry<u32>;
@@ -51,7 +52,7 @@ fn equal_checks_are_done_once() {
     let mut other = params(Probe::Tcp);
     other.target.address.set_port(81);
     for (who, params) in [(1, params(Probe::Tcp)), (2, params(Probe::Tcp)), (3, other.clone())] {
-        registry.handle(ms(0), RegistryInput::Subscribe(who, Box::new(params)));
+        registry.handle(ms(0), RegistryInput::Subscribe(who, Arc::new(params)));
     }
     assert_eq!(registry.checks().count(), 2);
     assert_eq!(registry.of(&1), registry.of(&2));
@@ -63,12 +64,12 @@ fn equal_checks_are_done_once() {
     // Who comes later hears at once what is known.
     let down = run_to(&mut registry, 7500, false);
     assert_eq!(verdicts(&down).len(), 3);
-    registry.handle(ms(7500), RegistryInput::Subscribe(4, Box::new(params(Probe::Tcp))));
+    registry.handle(ms(7500), RegistryInput::Subscribe(4, Arc::new(params(Probe::Tcp))));
     assert_eq!(verdicts(&drain(&mut registry)), [(4, false)]);
     // The same again changes nothing; another check takes the place of the first.
-    registry.handle(ms(7500), RegistryInput::Subscribe(4, Box::new(params(Probe::Tcp))));
+    registry.handle(ms(7500), RegistryInput::Subscribe(4, Arc::new(params(Probe::Tcp))));
     assert!(drain(&mut registry).is_empty());
-    registry.handle(ms(7500), RegistryInput::Subscribe(3, Box::new(params(Probe::Tcp))));
+    registry.handle(ms(7500), RegistryInput::Subscribe(3, Arc::new(params(Probe::Tcp))));
     assert_eq!(registry.checks().count(), 1, "nobody asks for the other one");
     for who in 1..5 {
         registry.handle(ms(7600), RegistryInput::Unsubscribe(who));
@@ -79,7 +80,7 @@ fn equal_checks_are_done_once() {
 #[test]
 fn a_check_that_nobody_asks_for_is_broken_off() {
     let mut registry = Reg::new(1, ms(0));
-    registry.handle(ms(0), RegistryInput::Subscribe(1, Box::new(params(Probe::Tcp))));
+    registry.handle(ms(0), RegistryInput::Subscribe(1, Arc::new(params(Probe::Tcp))));
     registry.wake(ms(1000));
     assert_eq!(opened(&drain(&mut registry)), 1);
     registry.handle(ms(1100), RegistryInput::Unsubscribe(1));
@@ -90,13 +91,13 @@ fn a_check_that_nobody_asks_for_is_broken_off() {
 fn a_check_rests_when_all_who_asked_do() {
     let mut registry = Reg::new(1, ms(0));
     for who in [1, 2] {
-        registry.handle(ms(0), RegistryInput::Subscribe(who, Box::new(params(Probe::Tcp))));
+        registry.handle(ms(0), RegistryInput::Subscribe(who, Arc::new(params(Probe::Tcp))));
     }
     registry.handle(ms(10), RegistryInput::Suspend(1, true));
     assert!(registry.deadline().is_some());
     registry.handle(ms(20), RegistryInput::Suspend(2, true));
     assert_eq!(registry.deadline(), None);
-    registry.handle(ms(30), RegistryInput::Subscribe(3, Box::new(params(Probe::Tcp))));
+    registry.handle(ms(30), RegistryInput::Subscribe(3, Arc::new(params(Probe::Tcp))));
     assert!(registry.deadline().is_some(), "somebody is awake");
 }
 
@@ -104,7 +105,7 @@ fn a_check_rests_when_all_who_asked_do() {
 fn what_cannot_be_done_is_said_to_who_asked() {
     let mut registry = Reg::new(1, ms(0));
     let name = Probe::Dns(Dns { name: "..".into(), ..Dns::default() });
-    registry.handle(ms(0), RegistryInput::Subscribe(1, Box::new(params(name))));
+    registry.handle(ms(0), RegistryInput::Subscribe(1, Arc::new(params(name))));
     assert!(matches!(&drain(&mut registry)[..], [RegistryOutput::Unusable(1, why)] if why.contains("..")));
     assert_eq!(registry.checks().count(), 0);
 }
@@ -112,7 +113,7 @@ fn what_cannot_be_done_is_said_to_who_asked() {
 #[test]
 fn a_check_that_was_lost_is_begun_anew() {
     let mut registry = Reg::new(1, ms(0));
-    registry.handle(ms(0), RegistryInput::Subscribe(1, Box::new(params(Probe::Tcp))));
+    registry.handle(ms(0), RegistryInput::Subscribe(1, Arc::new(params(Probe::Tcp))));
     registry.watch(ms(10_900));
     assert!(drain(&mut registry).is_empty(), "not yet");
     registry.watch(ms(11_500));
@@ -128,7 +129,7 @@ fn a_check_that_was_lost_is_begun_anew() {
 #[test]
 fn what_was_known_before_is_taken_over() {
     let mut registry = Reg::new(1, ms(0));
-    registry.handle(ms(0), RegistryInput::Subscribe(1, Box::new(params(Probe::Tcp))));
+    registry.handle(ms(0), RegistryInput::Subscribe(1, Arc::new(params(Probe::Tcp))));
     registry.adopt(&1, false, Advice::Add(0));
     let outputs = run_to(&mut registry, 1500, true);
     assert!(matches!(
@@ -146,7 +147,7 @@ fn five_thousand_checks_every_two_seconds_are_cheap() {
         let mut params = params(Probe::Tcp);
         params.pace = Pace { warmup: Duration::from_secs(2), ..pace(2) };
         params.target.address = format!("10.{}.{}.1:80", who >> 8, who & 255).parse().unwrap();
-        registry.handle(ms(0), RegistryInput::Subscribe(who, Box::new(params)));
+        registry.handle(ms(0), RegistryInput::Subscribe(who, Arc::new(params)));
     }
     let mut begun_in = [0_u32; SECONDS as usize * 10];
     let clock = Instant::now();

@@ -356,7 +356,13 @@ impl<T: Value> Field for Vec<T> {
     }
 
     fn read(&mut self, statement: &Statement, reports: &mut Reports) {
-        self.extend(T::read(statement, reports));
+        if let Some(value) = T::read(statement, reports) {
+            // Most lists have one element, and there may be thousands of lists.
+            if self.is_empty() {
+                self.reserve_exact(1);
+            }
+            self.push(value);
+        }
     }
 
     fn write(&self, keyword: &str, out: &mut Out) {

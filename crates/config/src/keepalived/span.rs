@@ -101,7 +101,13 @@ impl Spans {
     pub(super) fn note(&mut self, keyword: &'static str, span: Span) {
         match self.keywords.iter_mut().find(|(name, _)| *name == keyword) {
             Some((_, old)) => *old = span,
-            None => self.keywords.push((keyword, span)),
+            None => {
+                // Most blocks have few keywords, and there may be thousands of blocks.
+                if self.keywords.is_empty() {
+                    self.keywords.reserve_exact(2);
+                }
+                self.keywords.push((keyword, span));
+            }
         }
     }
 }

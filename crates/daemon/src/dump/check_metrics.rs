@@ -7,6 +7,7 @@ use rvs_core::abi::{Counters, ServiceKey};
 use rvs_wire::Family;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// How a counter is read.
 type Read = fn(&Counters) -> u64;
@@ -54,6 +55,7 @@ pub fn check_metrics(board: &Board) -> String {
             u64::from(board.table_fits),
         ),
         ("rvs_check_commits_total", "Transactions on the table", "counter", board.commits),
+        ("rvs_check_stuck_total", "Checks that were far behind their time and were begun anew", "counter", board.stuck),
     ] {
         head(&mut page, name, help, kind);
         let _ = writeln!(page, "{name} {value}");
@@ -149,13 +151,16 @@ fn each(board: &Board) -> impl Iterator<Item = (String, &CheckBoard)> {
 
 fn checks(page: &mut String, board: &Board) {
     type Row = (&'static str, &'static str, &'static str, fn(&CheckBoard) -> Option<f64>);
-    let rows: [Row; 4] = [
+    let rows: [Row; 5] = [
         ("rvs_check_up", "Whether the check says up", "gauge", |it| Some(f64::from(u8::from(it.up)))),
         ("rvs_check_last_run_age_seconds", "Time since the end of the last run", "gauge", |it| {
             it.age.map(|age| age.as_secs_f64())
         }),
         ("rvs_check_runs_total", "Runs", "counter", |it| Some(it.facts.runs as f64)),
         ("rvs_check_failures_total", "Failed runs", "counter", |it| Some(it.facts.failures as f64)),
+        ("rvs_check_restarts_total", "Times that it was stuck and was begun anew", "counter", |it| {
+            Some(it.facts.stuck as f64)
+        }),
     ];
     for (name, help, kind, read) in rows {
         head(page, name, help, kind);
@@ -168,14 +173,17 @@ fn checks(page: &mut String, board: &Board) {
     // Of all checks of a kind together: one histogram for each of thousands would be a page that nobody reads.
     let name = "rvs_check_duration_seconds";
     head(page, name, "How long runs take, by kind of check", "histogram");
-    let mut kinds: Vec<(&str, [u64; Facts::BOUNDS.len() + 1])> = Vec::new();
+    let mut kinds: Vec<(&str, [u64; Facts::BOUNDS.len() + 1], Duration)> = Vec::new();
     for (_, check) in each(board) {
-        match kinds.iter_mut().find(|(kind, _)| *kind == check.kind) {
-            Some((_, sums)) => sums.iter_mut().zip(check.facts.histogram).for_each(|(sum, more)| *sum += more),
-            None => kinds.push((check.kind, check.facts.histogram)),
+        match kinds.iter_mut().find(|(kind, ..)| *kind == check.kind) {
+            Some((_, sums, took)) => {
+                sums.iter_mut().zip(check.facts.histogram).for_each(|(sum, more)| *sum += more);
+                *took = took.saturating_add(check.facts.took_in_all);
+            }
+            None => kinds.push((check.kind, check.facts.histogram, check.facts.took_in_all)),
         }
     }
-    for (kind, sums) in kinds {
+    for (kind, sums, took) in kinds {
         let mut so_far = 0;
         for (bound, count) in Facts::BOUNDS.iter().zip(sums) {
             so_far += count;
@@ -184,6 +192,7 @@ fn checks(page: &mut String, board: &Board) {
         }
         let all: u64 = sums.iter().sum();
         let _ = writeln!(page, "{name}_bucket{{kind=\"{kind}\",le=\"+Inf\"}} {all}");
+        let _ = writeln!(page, "{name}_sum{{kind=\"{kind}\"}} {}", took.as_secs_f64());
         let _ = writeln!(page, "{name}_count{{kind=\"{kind}\"}} {all}");
     }
 }

@@ -128,7 +128,7 @@ fn recorded_servers() -> (crate::keeper::Board, Config) {
 struct Nobody;
 
 impl crate::keeper::Checks for Nobody {
-    fn subscribe(&mut self, _: crate::keeper::Subject, _: rvs_checker::CheckParams) {}
+    fn subscribe(&mut self, _: crate::keeper::Subject, _: std::sync::Arc<rvs_checker::CheckParams>) {}
     fn unsubscribe(&mut self, _: &crate::keeper::Subject) {}
     fn suspend(&mut self, _: &crate::keeper::Subject, _: bool) {}
     fn adopt(&mut self, _: &crate::keeper::Subject, _: bool, _: rvs_checker::Advice) {}
@@ -178,7 +178,7 @@ fn the_table_for_people_says_what_is_apart() {
     (real.view.alive, real.view.in_table) = (false, None);
     (real.view.admin, real.view.effective_admin) = (rvs_checker::Admin::Maint, rvs_checker::Admin::Maint);
     (real.why, real.connections) = (Some("disk".into()), (3, 1));
-    let text = check_table(&check_status(&board));
+    let text = check_table(&board);
     let line = text.lines().find(|line| line.contains("10.0.2.12")).expect("a line");
     let words: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(words[..8], ["[10.0.2.12]:tcp:80", "down", "maint", "(disk)", "1", "-", "3", "1"]);

@@ -9,6 +9,7 @@ use rvs_machine::Time;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Subject;
@@ -22,6 +23,8 @@ pub struct Board {
     pub table_fits: bool,
     /// Transactions so far.
     pub commits: u64,
+    /// How often a check was stuck and was begun anew.
+    pub stuck: u64,
 }
 
 /// A virtual server.
@@ -74,7 +77,7 @@ pub struct CheckBoard {
     /// The keyword of its block.
     pub kind: &'static str,
     /// What it is made of.
-    pub params: CheckParams,
+    pub params: Arc<CheckParams>,
     /// It says up.
     pub up: bool,
     /// It has come to a verdict yet.
@@ -96,6 +99,7 @@ impl Keeper {
             services: self.units.iter().map(|unit| service(unit, &by_key, now, registry)).collect(),
             table_fits: !self.failing,
             commits: self.commits,
+            stuck: registry.map_or(0, Registry::stuck),
         };
         self.count_those_away(&mut board);
         board
@@ -196,7 +200,7 @@ fn one(
         let seen = registry.and_then(|registry| registry.facts(&who, now));
         CheckBoard {
             kind: params.probe.keyword(),
-            params: params.clone(),
+            params: Arc::clone(params),
             up: check.is_some_and(rvs_checker::Check::is_up),
             has_run: check.is_some_and(rvs_checker::Check::has_run),
             facts: seen.as_ref().map_or_else(Facts::default, |(facts, _)| (*facts).clone()),

@@ -150,13 +150,13 @@ impl Keeper {
             return Vec::new();
         }
         let unit = &mut self.units[at];
-        let had: HashMap<Subject, rvs_checker::CheckParams> = unit
+        let had: HashMap<Subject, Arc<rvs_checker::CheckParams>> = unit
             .server
             .checks
             .iter()
             .flat_map(|(real, all)| {
                 let unit = &*unit;
-                all.iter().enumerate().map(move |(check, params)| (unit.subject(*real, check), params.clone()))
+                all.iter().enumerate().map(move |(check, params)| (unit.subject(*real, check), Arc::clone(params)))
             })
             .collect();
         if unit.server.params != server.params {

@@ -48,7 +48,7 @@ const MOST_REFUSALS: usize = 1000;
 /// Who does checks.
 pub trait Checks {
     /// Asks for a check; for equal parameters again: changes nothing.
-    fn subscribe(&mut self, who: Subject, params: CheckParams);
+    fn subscribe(&mut self, who: Subject, params: Arc<CheckParams>);
     /// Asks no longer.
     fn unsubscribe(&mut self, who: &Subject);
     /// Lets a check rest, or work again.
@@ -62,7 +62,7 @@ pub trait Checks {
 }
 
 impl Checks for Prober<Subject> {
-    fn subscribe(&mut self, who: Subject, params: CheckParams) {
+    fn subscribe(&mut self, who: Subject, params: Arc<CheckParams>) {
         Self::subscribe(self, who, params);
     }
     fn unsubscribe(&mut self, who: &Subject) {
@@ -383,7 +383,7 @@ impl Keeper {
         }
     }
 
-    fn all_checks(&self) -> impl Iterator<Item = (Subject, &CheckParams)> {
+    fn all_checks(&self) -> impl Iterator<Item = (Subject, &Arc<CheckParams>)> {
         self.units.iter().flat_map(|unit| {
             let each = unit.server.checks.iter();
             each.flat_map(move |(real, checks)| {

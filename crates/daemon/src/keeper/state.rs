@@ -5,7 +5,7 @@ use super::Keeper;
 use rvs_checker::{Admin, Advice, Dest, RealState, ServiceState, Wish};
 use rvs_core::abi::ServiceKey;
 use rvs_wire::{Addr, Be16, Family};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -94,119 +94,157 @@ fn key_of(text: &str) -> Option<ServiceKey> {
     Some(ServiceKey { addr, port: Be16::new(at.port()), proto, family: family.raw() })
 }
 
-fn advice(advice: Advice) -> Value {
-    match advice {
-        Advice::Weight(weight) => json!({ "weight": weight }),
-        Advice::Add(delta) => json!({ "add": delta }),
-        Advice::Percent(percent) => json!({ "percent": percent }),
+/// The file. It is written and read without a copy of all of it: there may be thousands of real servers.
+#[derive(Serialize, Deserialize)]
+struct Document<L> {
+    version: u64,
+    services: L,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ServiceText {
+    name: String,
+    live: bool,
+    keys: Vec<String>,
+    quorum_up: bool,
+    table: Vec<EntryText>,
+    reals: Vec<RealText>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EntryText {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    real: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    sorry: Option<SocketAddr>,
+    weight: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RealText {
+    address: SocketAddr,
+    admin: AdminText,
+    #[serde(default)]
+    why: Option<String>,
+    checks: Vec<CheckText>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CheckText {
+    up: bool,
+    advice: AdviceText,
+    wish: AdminText,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum AdminText {
+    Ready,
+    Drain,
+    Maint,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum AdviceText {
+    Weight(i64),
+    Add(i64),
+    Percent(u16),
+}
+
+const ADMINS: [(AdminText, Admin, Wish); 3] = [
+    (AdminText::Ready, Admin::Ready, Wish::Ready),
+    (AdminText::Drain, Admin::Drain, Wish::Drain),
+    (AdminText::Maint, Admin::Maint, Wish::Maint),
+];
+
+fn check_text(&(up, advice, wish): &(bool, Advice, Wish)) -> CheckText {
+    let advice = match advice {
+        Advice::Weight(weight) => AdviceText::Weight(weight),
+        Advice::Add(delta) => AdviceText::Add(delta),
+        Advice::Percent(percent) => AdviceText::Percent(percent),
+    };
+    let wish = ADMINS.iter().find(|(_, _, known)| *known == wish).map_or(AdminText::Ready, |(text, ..)| *text);
+    CheckText { up, advice, wish }
+}
+
+fn check_of(text: &CheckText) -> (bool, Advice, Wish) {
+    let advice = match text.advice {
+        AdviceText::Weight(weight) => Advice::Weight(weight),
+        AdviceText::Add(delta) => Advice::Add(delta),
+        AdviceText::Percent(percent) => Advice::Percent(percent),
+    };
+    (text.up, advice, ADMINS[text.wish as usize].2)
+}
+
+fn service_text((name, saved): (&String, &SavedService)) -> ServiceText {
+    let real = |(address, real): (&SocketAddr, &RealState)| RealText {
+        address: *address,
+        admin: ADMINS.iter().find(|(_, known, _)| *known == real.admin).map_or(AdminText::Ready, |(text, ..)| *text),
+        why: saved.reasons.get(address).cloned(),
+        checks: real.checks.iter().map(check_text).collect(),
+    };
+    let entry = |(dest, weight): (&Dest, &i64)| match dest {
+        Dest::Real(at) => EntryText { real: Some(*at), sorry: None, weight: *weight },
+        Dest::Sorry(at) => EntryText { real: None, sorry: Some(*at), weight: *weight },
+    };
+    ServiceText {
+        name: name.clone(),
+        live: saved.live,
+        keys: saved.keys.iter().map(key_text).collect(),
+        quorum_up: saved.state.quorum_up,
+        table: saved.state.table.iter().map(entry).collect(),
+        reals: saved.state.reals.iter().map(real).collect(),
     }
 }
 
-fn advice_of(value: &Value) -> Option<Advice> {
-    let (name, number) = value.as_object()?.iter().next()?;
-    Some(match name.as_str() {
-        "weight" => Advice::Weight(number.as_i64()?),
-        "add" => Advice::Add(number.as_i64()?),
-        "percent" => Advice::Percent(u16::try_from(number.as_u64()?).ok()?),
-        _ => return None,
-    })
-}
-
-const WISHES: [(&str, Wish); 3] = [("ready", Wish::Ready), ("drain", Wish::Drain), ("maint", Wish::Maint)];
-const ADMINS: [Admin; 3] = [Admin::Ready, Admin::Drain, Admin::Maint];
-
-fn check(&(up, advised, wish): &(bool, Advice, Wish)) -> Value {
-    let wish = WISHES.iter().find(|(_, known)| *known == wish).map_or("ready", |(name, _)| name);
-    json!({ "up": up, "advice": advice(advised), "wish": wish })
-}
-
-fn check_of(value: &Value) -> Option<(bool, Advice, Wish)> {
-    let word = value["wish"].as_str()?;
-    let wish = WISHES.iter().find(|(name, _)| *name == word)?.1;
-    Some((value["up"].as_bool()?, advice_of(&value["advice"])?, wish))
-}
-
-impl State {
-    fn json(&self) -> Value {
-        let service = |(name, saved): (&String, &SavedService)| {
-            let real = |(address, real): (&SocketAddr, &RealState)| {
-                json!({
-                    "address": address.to_string(),
-                    "admin": real.admin.name(),
-                    "why": saved.reasons.get(address),
-                    "checks": real.checks.iter().map(check).collect::<Vec<_>>(),
-                })
-            };
-            let entry = |(dest, weight): (&Dest, &i64)| match dest {
-                Dest::Real(at) => json!({ "real": at.to_string(), "weight": weight }),
-                Dest::Sorry(at) => json!({ "sorry": at.to_string(), "weight": weight }),
-            };
-            json!({
-                "name": name,
-                "live": saved.live,
-                "keys": saved.keys.iter().map(key_text).collect::<Vec<_>>(),
-                "quorum_up": saved.state.quorum_up,
-                "table": saved.state.table.iter().map(entry).collect::<Vec<_>>(),
-                "reals": saved.state.reals.iter().map(real).collect::<Vec<_>>(),
-            })
-        };
-        json!({ "version": VERSION, "services": self.services.iter().map(service).collect::<Vec<_>>() })
-    }
-
-    fn of(value: &Value) -> Option<Self> {
-        if value["version"].as_u64()? != VERSION {
-            return None;
-        }
-        let mut services = BTreeMap::new();
-        for service in value["services"].as_array()? {
-            let (name, saved) = saved_of(service)?;
-            services.insert(name, saved);
-        }
-        Some(Self { services })
-    }
-}
-
-fn saved_of(value: &Value) -> Option<(String, SavedService)> {
-    let mut state = ServiceState { quorum_up: value["quorum_up"].as_bool()?, ..ServiceState::default() };
-    for entry in value["table"].as_array()? {
-        let dest = match (entry["real"].as_str(), entry["sorry"].as_str()) {
-            (Some(at), _) => Dest::Real(at.parse().ok()?),
-            (None, at) => Dest::Sorry(at?.parse().ok()?),
-        };
-        state.table.insert(dest, entry["weight"].as_i64()?);
+fn saved_of(text: ServiceText) -> Option<(String, SavedService)> {
+    let mut state = ServiceState { quorum_up: text.quorum_up, ..ServiceState::default() };
+    for entry in text.table {
+        let dest = entry.real.map(Dest::Real).or(entry.sorry.map(Dest::Sorry))?;
+        state.table.insert(dest, entry.weight);
     }
     let mut reasons = BTreeMap::new();
-    for real in value["reals"].as_array()? {
-        let address: SocketAddr = real["address"].as_str()?.parse().ok()?;
-        let word = real["admin"].as_str()?;
-        let admin = *ADMINS.iter().find(|admin| admin.name() == word)?;
-        let checks = real["checks"].as_array()?.iter().map(check_of).collect::<Option<_>>()?;
-        reasons.extend(real["why"].as_str().map(|why| (address, why.to_owned())));
-        state.reals.insert(address, RealState { admin, checks });
+    for real in text.reals {
+        let admin = ADMINS[real.admin as usize].1;
+        let checks = real.checks.iter().map(check_of).collect();
+        reasons.extend(real.why.map(|why| (real.address, why)));
+        state.reals.insert(real.address, RealState { admin, checks });
     }
-    let keys = value["keys"].as_array()?.iter().map(|key| key_of(key.as_str()?)).collect::<Option<_>>()?;
-    let name = value["name"].as_str()?.to_owned();
-    Some((name, SavedService { live: value["live"].as_bool()?, keys, state, reasons }))
+    let keys = text.keys.iter().map(|key| key_of(key)).collect::<Option<_>>()?;
+    Some((text.name, SavedService { live: text.live, keys, state, reasons }))
+}
+
+/// Services one after the other, each made when it is written.
+struct Services<'a>(&'a State);
+
+impl Serialize for Services<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.services.iter().map(service_text))
+    }
 }
 
 /// Reads what an earlier daemon has left; `Err`: what is wrong with the file, which is then as good as none.
 pub fn read(path: &Path) -> Result<State, String> {
-    let mut text = String::new();
-    match fs::File::open(path) {
+    let file = match fs::File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::default()),
-        opened => opened.and_then(|file| file.take(LONGEST).read_to_string(&mut text)),
-    }
-    .map_err(|error| format!("{}: {error}", path.display()))?;
-    let value: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    State::of(&value).ok_or_else(|| format!("{}: not as this version writes it", path.display()))
+        opened => opened.map_err(|error| format!("{}: {error}", path.display()))?,
+    };
+    let document: Document<Vec<ServiceText>> = serde_json::from_reader(io::BufReader::new(file.take(LONGEST)))
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    let services: Option<_> = document.services.into_iter().map(saved_of).collect();
+    let known = services.filter(|_| document.version == VERSION).map(|services| State { services });
+    known.ok_or_else(|| format!("{}: not as this version writes it", path.display()))
 }
 
 /// Replaces the file in one step; only root may read it.
 pub fn write(path: &Path, state: &State) -> io::Result<()> {
     let beside = path.with_extension("new");
     let _ = fs::remove_file(&beside); // One that somebody died over.
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.write_all(state.json().to_string().as_bytes())?;
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    let mut file = io::BufWriter::new(file);
+    serde_json::to_writer(&mut file, &Document { version: VERSION, services: Services(state) })?;
+    file.flush()?;
     drop(file);
     fs::rename(&beside, path)
 }

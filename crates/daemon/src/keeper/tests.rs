@@ -50,7 +50,7 @@ impl Dataplane for Shared {
 /// Checks that are only asked for.
 #[derive(Default)]
 struct Asked {
-    checks: BTreeMap<Subject, CheckParams>,
+    checks: BTreeMap<Subject, Arc<CheckParams>>,
     resting: BTreeSet<Subject>,
     adopted: BTreeMap<Subject, bool>,
     files: Vec<(usize, i64)>,
@@ -59,7 +59,7 @@ struct Asked {
 }
 
 impl Checks for Asked {
-    fn subscribe(&mut self, who: Subject, params: CheckParams) {
+    fn subscribe(&mut self, who: Subject, params: Arc<CheckParams>) {
         self.calls += 1;
         self.checks.insert(who, params);
     }

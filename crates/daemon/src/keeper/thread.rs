@@ -44,6 +44,8 @@ pub enum Order {
     Session(String, bool),
     /// An administrator has decided.
     Decide(Decision, SyncSender<Result<Decided, String>>),
+    /// Answer, as a proof of life.
+    Alive(SyncSender<()>),
     /// How everything stands.
     Board(SyncSender<Box<Board>>),
     /// End; `keep`: leave the table as it is.
@@ -223,6 +225,9 @@ impl Loop {
                 self.flush();
                 self.write_down();
                 let _ = to.try_send(decided);
+            }
+            Order::Alive(to) => {
+                let _ = to.try_send(());
             }
             Order::Board(to) => {
                 let board = self.keeper.board(now, Some(self.prober.registry()));

@@ -5,7 +5,7 @@ use crate::plan::balance::Server;
 use rvs_checker::{Dest as Place, Edit as Change, Service, activation};
 use rvs_core::abi::ServiceKey;
 use rvs_intent::{Dest, Edit, ServiceSettings};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -58,17 +58,21 @@ pub(super) struct Unit {
     shared: bool,
     /// Why administrators did what they did, while it holds.
     pub(super) reasons: std::collections::BTreeMap<SocketAddr, String>,
+    /// Where each real server is in the parameters.
+    order: HashMap<SocketAddr, usize>,
 }
 
 impl Unit {
     pub(super) fn new(server: Server, service: Service) -> Self {
         let shared = shared(&server);
         let name = server.params.name.as_str().into();
-        Self { name, server, service, suspended: false, shared, reasons: Default::default() }
+        let order = order(&server);
+        Self { name, server, service, suspended: false, shared, reasons: Default::default(), order }
     }
 
     pub(super) fn replace(&mut self, server: Server) {
         self.shared = shared(&server);
+        self.order = order(&server);
         self.server = server;
     }
 
@@ -83,7 +87,7 @@ impl Unit {
 
     /// A real server's name in the log.
     pub(super) fn real_name(&self, real: SocketAddr) -> &str {
-        let known = self.server.params.reals.iter().find(|params| params.address == real);
+        let known = self.order.get(&real).and_then(|at| self.server.params.reals.get(*at));
         known.map_or("?", |params| params.name.as_str())
     }
 
@@ -121,18 +125,23 @@ impl Unit {
         let reals = self.server.params.reals.iter().map(|real| Place::Real(real.address));
         let sorry = self.server.params.sorry.iter().map(|sorry| Place::Sorry(sorry.address));
         let mut dests: Vec<Dest> = Vec::with_capacity(table.len());
+        let mut places: HashMap<SocketAddr, usize> = HashMap::new();
         for at in reals.chain(sorry) {
             let Some(dest) = table.get(&at).and_then(|weight| self.dest(member, at, *weight)) else { continue };
             if refused.has(member.key, Some(place_of(&dest))) {
                 continue;
             }
-            let twin = self.shared.then(|| dests.iter_mut().find(|other| place_of(other) == place_of(&dest))).flatten();
-            match twin {
-                // Whoever is to have packets has the place.
-                Some(twin) if twin.weight < dest.weight => *twin = dest,
-                Some(_) => {}
-                None => dests.push(dest),
+            if self.shared {
+                let at = *places.entry(place_of(&dest)).or_insert(dests.len());
+                if let Some(twin) = dests.get_mut(at) {
+                    // Whoever is to have packets has the place.
+                    if twin.weight < dest.weight {
+                        *twin = dest;
+                    }
+                    continue;
+                }
             }
+            dests.push(dest);
         }
         dests
     }
@@ -165,4 +174,8 @@ fn shared(server: &Server) -> bool {
         let place = place_of(&server.place(member, sorry));
         server.dests.values().any(|dest| place_of(&server.place(member, dest)) == place)
     })
+}
+
+fn order(server: &Server) -> HashMap<SocketAddr, usize> {
+    server.params.reals.iter().enumerate().map(|(at, real)| (real.address, at)).collect()
 }

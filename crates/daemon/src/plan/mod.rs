@@ -93,6 +93,11 @@ impl Plan {
         }
     }
 
+    /// Whether somebody else waits for our timers: other routers, or the ends of sessions.
+    pub fn must_be_prompt(&self) -> bool {
+        !self.vrrp.instances.is_empty() || !self.bfd.is_empty()
+    }
+
     /// Leaves tracked scripts out that cannot be run: nobody waits for what will never be told.
     pub fn forget_script(&mut self, name: &str) {
         let gone = Tracked::Script(name.into());

@@ -35,6 +35,11 @@ fn order<T>(panel: &Panel, make: impl FnOnce(SyncSender<T>) -> keeper::Order) ->
     answer.recv_timeout(PATIENCE).ok()
 }
 
+/// Whether the keeper of the virtual servers does its work.
+pub(super) fn keeper_lives(panel: &Panel) -> bool {
+    order(panel, keeper::Order::Alive).is_some()
+}
+
 /// Asks how the virtual servers stand.
 pub fn board(panel: &Panel) -> Option<Box<Board>> {
     order(panel, keeper::Order::Board)

@@ -1,7 +1,7 @@
 //! The daemon while it runs: signals, wishes of the prompt thread, reloads, the end.
 
 use super::appointment::Appointment;
-use super::ask::{Panel, ask, board};
+use super::ask::{Panel, ask, board, keeper_lives};
 use super::notifier::Notifier;
 use super::scripts::Scripts;
 use super::start::{Started, reread, state_path, status_path};
@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 /// Orders that may wait for the prompt thread.
 const ORDERS: usize = 4096;
@@ -33,6 +34,9 @@ const ORDERS: usize = 4096;
 const WISHES: usize = 4096;
 /// A day: how often systemd is told of life when it does not want to know.
 const NEVER: Duration = Duration::from_secs(86_400);
+
+/// How long after a start or a reload everybody has done his part of it.
+const TIDY: Duration = Duration::from_secs(3);
 
 /// The daemon while it runs.
 pub(super) struct House<'a> {
@@ -55,6 +59,8 @@ pub(super) struct House<'a> {
     signals: Signals,
     systemd: Systemd,
     status: Option<StatusServer>,
+    /// When memory is given back that a start or a reload took for a moment.
+    tidy: Option<Instant>,
     metrics: Option<MetricsServer>,
 }
 
@@ -76,7 +82,8 @@ impl<'a> House<'a> {
         trackers.look(&plan);
         notifier.set(&plan, scripts).await;
         let (options, for_thread, seed) = (plan.options.clone(), plan, seed(started.config()));
-        let promptness = options.promptness.clone();
+        let mut promptness = options.promptness.clone();
+        promptness.lock_memory &= for_thread.must_be_prompt();
         let make = move || Director::open(for_thread, inbox, wisher, seed);
         let thread =
             spawn("vrrp", promptness, Arc::clone(&lateness), make).map_err(|error| format!("vrrp: {error}"))?;
@@ -84,10 +91,11 @@ impl<'a> House<'a> {
         let _ = panel.orders.post(Order::Start);
         trackers.run(tracked);
         let status = StatusServer::start(&status_path(settings, started.config()), panel.clone());
+        let config = started.into_config();
         let mut house = Self {
             settings,
             log,
-            config: started.config().clone(),
+            config,
             metrics: None,
             options,
             panel,
@@ -102,6 +110,7 @@ impl<'a> House<'a> {
             signals,
             systemd: Systemd::from_environment(),
             status,
+            tidy: Some(Instant::now() + TIDY),
         };
         house.serve_metrics().await;
         Ok(house)
@@ -151,6 +160,10 @@ impl<'a> House<'a> {
                 },
                 _ = pulse.tick() => self.prove_life(),
                 _ = clock.tick(), if self.options.reload_time.is_some() => self.look_at_clock().await,
+                () = sleep_until(self.tidy.unwrap_or_else(|| Instant::now() + NEVER)), if self.tidy.is_some() => {
+                    self.tidy = None;
+                    rvs_host::memory::give_back();
+                }
             }
         }
     }
@@ -187,7 +200,7 @@ impl<'a> House<'a> {
 
     /// Tells systemd that we live, if the thread that matters does.
     fn prove_life(&self) {
-        if watchdog().is_some() && ask(&self.panel).is_some() && board(&self.panel).is_some() {
+        if watchdog().is_some() && ask(&self.panel).is_some() && keeper_lives(&self.panel) {
             self.systemd.alive();
         }
     }
@@ -257,14 +270,18 @@ impl<'a> House<'a> {
         };
         let mut plan = started.plan(self.settings);
         let (scripts, tracked) = Scripts::of(&mut plan);
-        self.config = started.config().clone();
+        self.config = started.into_config();
         self.trackers.look(&plan);
-        let plan = Box::new(plan);
+        // The thread of VRRP has no use for virtual servers, which may be thousands.
+        let servers = std::mem::take(&mut plan.balance);
+        let mut plan = Box::new(plan);
         if self.panel.orders.post(Order::Reload(plan.clone())).is_err() {
             tracing::error!("Not reloaded: the thread of VRRP is busy");
             return self.systemd.ready();
         }
+        plan.balance = servers;
         self.pending = Some((plan, scripts));
+        self.tidy = Some(Instant::now() + TIDY);
         self.trackers.run(tracked);
     }
 

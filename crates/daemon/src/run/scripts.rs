@@ -5,6 +5,7 @@ use rvs_config::keepalived::value::User;
 use rvs_host::script::security::RunAs;
 use rvs_host::script::{Script, TrackedScript, check, default_user, run_as, supplementary_groups};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use rvs_checker::Probe;
 
@@ -119,7 +120,10 @@ impl Judge {
             let mut bad = Vec::new();
             for (real, checks) in &mut server.checks {
                 for (at, check) in checks.iter_mut().enumerate() {
-                    let Probe::Misc(misc) = &mut check.probe else { continue };
+                    if !matches!(check.probe, Probe::Misc(_)) {
+                        continue;
+                    }
+                    let Probe::Misc(misc) = &mut Arc::make_mut(check).probe else { continue };
                     let user = server.programs.get(&(*real, at)).cloned();
                     match self.script(&Command { words: misc.command.clone(), user }) {
                         Ok(script) => {

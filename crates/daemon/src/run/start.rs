@@ -57,6 +57,22 @@ impl Started {
         &self.loaded.config
     }
 
+    /// The configuration, as far as it is needed while the daemon runs: without what only the plan was made of, which with
+    /// thousands of real servers is most of it.
+    pub(super) fn into_config(self) -> Config {
+        let mut config = self.loaded.config;
+        for server in &mut config.servers {
+            server.spans = Default::default();
+            for real in &mut server.real_servers {
+                real.spans = Default::default();
+                real.pace.spans = Default::default();
+                real.checks = Default::default();
+            }
+            server.real_servers.shrink_to_fit();
+        }
+        config
+    }
+
     /// Logs what was read and all that was found in it.
     pub fn announce(&self) {
         tracing::info!("Opening file '{}'.", self.path.display());

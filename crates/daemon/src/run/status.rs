@@ -8,14 +8,14 @@ use rvs_checker::Admin;
 use rvs_host::daemon::default_path;
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufWriter, Read as _, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream as Blocking;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -27,6 +27,8 @@ const AT_ONCE: usize = 8;
 const LONGEST: Duration = Duration::from_secs(10);
 /// The longest question that is read.
 const LONGEST_QUESTION: u64 = 64 << 10;
+/// So much of an answer is written at once.
+const PIECE: usize = 64 << 10;
 /// The longest document that is read.
 const LONGEST_ANSWER: u64 = 64 << 20;
 
@@ -87,22 +89,59 @@ async fn serve(listener: UnixListener, panel: Panel) {
 async fn answer(mut stream: UnixStream, panel: Panel) -> io::Result<()> {
     let mut question = Vec::new();
     (&mut stream).take(LONGEST_QUESTION).read_to_end(&mut question).await?;
-    let make = move || respond(&question, &panel).to_string();
-    let text = tokio::task::spawn_blocking(make).await.ok();
-    stream.write_all(text.unwrap_or_default().as_bytes()).await?;
-    stream.shutdown().await
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    let until = Instant::now() + LONGEST;
+    // Written as it is made: with thousands of real servers it is long.
+    let write = move || respond(&question, &panel, BufWriter::with_capacity(PIECE, Patient { stream, until }));
+    tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
 }
 
-/// The answer to a question; a member `error` says that there is none.
-fn respond(question: &[u8], panel: &Panel) -> Value {
-    let silent = || json!({ "error": "the daemon does not answer" });
-    let Ok(question) = serde_json::from_slice::<Value>(question) else {
-        return json!({ "error": "this is no question" });
-    };
+/// Somebody who is written to, but not for ever.
+struct Patient {
+    stream: Blocking,
+    until: Instant,
+}
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_write_timeout(Some(left))?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// Writes the answer to a question.
+fn respond(question: &[u8], panel: &Panel, mut to: impl Write) -> io::Result<()> {
+    let question = serde_json::from_slice::<Value>(question).unwrap_or_default();
+    let about_checks = question["ask"] == "check";
+    match about_checks.then(|| board(panel)).flatten() {
+        Some(board) if question["as"] == "table" => {
+            serde_json::to_writer(&mut to, &json!({ "table": dump::check_table(&board) }))?;
+        }
+        Some(board) => serde_json::to_writer(&mut to, &dump::check_status(&board))?,
+        None if about_checks => serde_json::to_writer(&mut to, &silent())?,
+        None => serde_json::to_writer(&mut to, &short(&question, panel))?,
+    }
+    to.flush()
+}
+
+fn silent() -> Value {
+    json!({ "error": "the daemon does not answer" })
+}
+
+/// A short answer; a member `error` says that there is none.
+fn short(question: &Value, panel: &Panel) -> Value {
     let text = |name: &str| question[name].as_str().unwrap_or_default().to_owned();
     match question["ask"].as_str() {
         Some("vrrp") => ask(panel).map_or_else(silent, |snapshot| dump::status(&snapshot, panel)),
-        Some("check") => board(panel).map_or_else(silent, |board| dump::check_status(&board)),
         Some("decide") => {
             let state =
                 [Admin::Ready, Admin::Drain, Admin::Maint].into_iter().find(|state| state.name() == text("state"));

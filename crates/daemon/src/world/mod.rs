@@ -103,6 +103,8 @@ pub struct Director {
     dropped: u64,
     next_wall: Time,
     watch_addresses: bool,
+    /// Somebody waits for our timers; from then on memory is locked.
+    prompt: bool,
     keep: bool,
     finished: bool,
 }
@@ -122,6 +124,7 @@ impl Director {
         let frames = FrameSender::open().map_err(io_error)?;
         info("Registering gratuitous ARP shared channel");
         let mut director = Self {
+            prompt: plan.must_be_prompt(),
             links: Links::new(plan.options.delays.clone()),
             ports: Ports::new(plan.options.room),
             bfd: BfdPorts::new(seed),
@@ -193,6 +196,12 @@ impl Director {
     }
 
     fn reload(&mut self, now: Time, plan: Plan) {
+        if plan.must_be_prompt() && !std::mem::replace(&mut self.prompt, true) {
+            let refused = plan.options.promptness.apply();
+            if !refused.is_empty() {
+                tracing::warn!("VRRP runs without {}", refused.join(", "));
+            }
+        }
         self.catalogue.extend(&plan.catalogue);
         self.links.set_delays(plan.options.delays.clone());
         self.equipment.no_local_igmp(plan.options.no_local_igmp);

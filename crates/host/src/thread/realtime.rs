@@ -36,7 +36,11 @@ impl Promptness {
             note("CPU affinity", self.affinity());
         }
         if self.lock_memory {
-            note("locked memory", mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE));
+            // What is there is needed soon. What comes later, such as other threads' stacks and tables that are mapped whole, is
+            // locked once it is used, and takes no memory before.
+            let now = mlockall(MlockAllFlags::MCL_CURRENT);
+            let later = mlockall(MlockAllFlags::MCL_FUTURE | MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT));
+            note("locked memory", now.and(later));
         }
         if let Some(nice) = self.nice {
             note("nice value", sys::set_nice(nice.into()));

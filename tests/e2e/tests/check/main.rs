@@ -11,6 +11,7 @@ mod groups;
 mod kinds;
 mod life;
 mod recording;
+mod scale;
 mod service;
 mod told;
 

@@ -38,14 +38,19 @@ impl<'a> Keeper<'a> {
         Self::start_in(lab, &lab.director(), run, config, options)
     }
 
-    /// The same in this namespace.
-    pub(crate) fn start_in(lab: &'a Lab, ns: &Netns, run: &str, config: &str, options: &str) -> Result<Self> {
+    /// Starts it and does not wait for it.
+    pub(crate) fn launch(lab: &'a Lab, ns: &Netns, run: &str, config: &str, options: &str) -> Result<Self> {
         let log = lab.dir().join(format!("{run}.log"));
         fs::write(lab.dir().join("keepalived.conf"), config)?;
         let dir = lab.dir().display();
         let args = format!("-n -l -D -G -C -f {dir}/keepalived.conf -p {dir}/k.pid -c {dir}/c.pid {options}");
         let running = ns.command(tool("keepalived")?).args(&args).serve(&log)?;
-        let keeper = Self { lab, running: Some(running), log };
+        Ok(Self { lab, running: Some(running), log })
+    }
+
+    /// Starts it in this namespace and waits until its checks have begun.
+    pub(crate) fn start_in(lab: &'a Lab, ns: &Netns, run: &str, config: &str, options: &str) -> Result<Self> {
+        let keeper = Self::launch(lab, ns, run, config, options)?;
         eventually(LIMIT, || {
             keeper.said("Keepalived_healthcheckers: Startup complete").or_else(|_| keeper.said("Activating BFD"))
         })?;
@@ -73,7 +78,8 @@ impl<'a> Keeper<'a> {
         Ok(())
     }
 
-    fn pid(&self) -> Result<Pid> {
+    /// Its process.
+    pub(crate) fn pid(&self) -> Result<Pid> {
         let pid = self.running.as_ref().and_then(Running::pid).context("it does not run")?;
         Ok(Pid::from_raw(i32::try_from(pid)?))
     }

@@ -10,6 +10,7 @@ use rvs_intent::ServiceSettings;
 use rvs_machine::Time;
 use rvs_wire::Family;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// From one run to the next, unless said otherwise.
@@ -23,14 +24,14 @@ pub(super) fn checks(
     config: &Config,
     server: &mut Server,
     remarks: &mut Vec<String>,
-) -> Vec<CheckParams> {
+) -> Vec<Arc<CheckParams>> {
     let name = block.real_text(real);
     let mut made = Vec::new();
     for check in real.checks.iter() {
         let asked = probe::probe(check, block, real, config).and_then(|probe| {
-            let params = one(check, probe, block, real, address, config, &server.members)?;
+            let params = Arc::new(one(check, probe, block, real, address, config, &server.members)?);
             // What the machine refuses it refuses whenever it is asked.
-            Check::new(params.clone(), 0, Time::ZERO).map(|_| params)
+            Check::new(Arc::clone(&params), 0, Time::ZERO).map(|_| params)
         });
         match asked {
             Ok(params) => {

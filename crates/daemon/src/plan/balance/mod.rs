@@ -18,6 +18,7 @@ use rvs_prober::TlsFiles;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// How many services one virtual server may have: more would fill the whole table.
 const MOST_MEMBERS: usize = 4096;
@@ -88,7 +89,7 @@ pub struct Server {
     /// How the table has the sorry server.
     pub sorry: Option<Dest>,
     /// The checks of each real server, in order.
-    pub checks: BTreeMap<SocketAddr, Vec<CheckParams>>,
+    pub checks: BTreeMap<SocketAddr, Vec<Arc<CheckParams>>>,
     /// As whom the programs of checks run, where that was said.
     pub programs: BTreeMap<(SocketAddr, usize), User>,
     /// Whom it tells.

@@ -10,6 +10,7 @@ use rvs_intent::Engine;
 use rvs_wire::Family;
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// New connections that may stay without an answer, unless said otherwise.
@@ -153,7 +154,7 @@ fn real_params(
     real: &RealServer,
     address: SocketAddr,
     config: &Config,
-    checks: &[rvs_checker::CheckParams],
+    checks: &[Arc<rvs_checker::CheckParams>],
 ) -> RealParams {
     let globals = &config.globals;
     let alert = real.smtp_alert.or(block.smtp_alert).or(globals.smtp_alert_checker).or(globals.smtp_alert);

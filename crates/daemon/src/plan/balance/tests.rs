@@ -29,7 +29,7 @@ fn service(lines: &str, real: &str) -> Server {
     ))
 }
 
-fn check(real: &str) -> CheckParams {
+fn check(real: &str) -> Arc<CheckParams> {
     let server = service("", real);
     server.checks.into_values().next().expect("a real server").remove(0)
 }
@@ -187,10 +187,10 @@ fn pages_are_asked_for_as_configured() {
          virtualhost b.example\n regex \"^ok\"\n regex_no_match\n regex_options caseless\n regex_min_offset 2\n}\n \
          http_protocol 1.1\n virtualhost www.example\n enable_sni\n tls_verify\n fast_recovery\n}",
     );
-    let Probe::Http(Http { urls, version, virtualhost, fast_recovery, tls: Some(tls) }) = check.probe else {
+    let Probe::Http(Http { urls, version, virtualhost, fast_recovery, tls: Some(tls) }) = &check.probe else {
         panic!("{check:?}")
     };
-    assert_eq!((version, virtualhost.as_deref(), fast_recovery), (HttpVersion::Http11, Some("www.example"), true));
+    assert_eq!((*version, virtualhost.as_deref(), *fast_recovery), (HttpVersion::Http11, Some("www.example"), true));
     assert_eq!((tls.sni.as_deref(), tls.verify), (Some("www.example"), true));
     assert_eq!((urls[0].path.as_str(), &urls[0].status[..]), ("/a", &[(200, 200), (301, 303)][..]));
     assert_eq!(urls[0].digest.map(|digest| digest[..2].to_vec()), Some(vec![0x66, 0xe0]));
