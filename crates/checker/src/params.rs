@@ -18,7 +18,8 @@ pub struct Target {
     pub bind_interface: Option<String>,
     /// The firewall mark of the packets; 0: none.
     pub mark: u32,
-    /// Send the packets to this virtual address through the forwarding method of the real server at `address`.
+    /// The real server sees the packets as for this virtual service, and they travel as it forwards. Whoever registers that
+    /// with the packet path gives `mark`; sockets connect to `address` all the same.
     pub via_vip: Option<SocketAddr>,
 }
 

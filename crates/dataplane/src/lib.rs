@@ -57,6 +57,27 @@ pub trait Dataplane {
         Err(UpdateError::Refused { index: 0, refusal: Refusal::Unsupported(text) })
     }
 
+    /// Lets checks with the mark that this gives go by a virtual service ([`kernel::probes`]). `number` is the caller's choice;
+    /// one that is in use is replaced.
+    fn set_probe(&mut self, _number: u16, _probe: &kernel::probes::Probe) -> Result<u32, Error> {
+        Err(Error::Unsupported(NO_PROBES.to_owned()))
+    }
+
+    /// Ends that.
+    fn remove_probe(&mut self, _number: u16) -> Result<(), Error> {
+        Err(Error::Unsupported(NO_PROBES.to_owned()))
+    }
+
+    /// Holds all of them for another [`kernel::probes::LEASE`].
+    fn renew_probes(&mut self) -> Result<(), Error> {
+        Err(Error::Unsupported(NO_PROBES.to_owned()))
+    }
+
+    /// All of them, whoever has set them.
+    fn probes(&mut self) -> Result<Vec<(u16, kernel::probes::Probe)>, Error> {
+        Ok(Vec::new())
+    }
+
     /// The daemons of the connection synchronisation that run, the sender first.
     fn daemons(&mut self) -> Result<Vec<Daemon>, Error> {
         Ok(Vec::new())
@@ -73,6 +94,9 @@ pub trait Dataplane {
         Err(UpdateError::Refused { index: 0, refusal: Refusal::NoDaemon })
     }
 }
+
+/// Why no check can go by a virtual service.
+const NO_PROBES: &str = "Health checks by virtual services go from the network namespace of the table only";
 
 /// Why no daemon can be started.
 const NO_SYNC: &str = "Connection synchronisation is not supported by this version of RVS";

@@ -101,7 +101,7 @@ impl Dest {
 }
 
 /// Encapsulation of a tunnelled destination.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tunnel {
     /// Type.
     pub kind: TunnelKind,
@@ -112,7 +112,7 @@ pub struct Tunnel {
 }
 
 /// Tunnel types, with the kernel's numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum TunnelKind {
     /// IP in IP.

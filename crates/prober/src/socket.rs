@@ -25,8 +25,8 @@ pub(crate) fn connect(transport: Transport, target: &Target) -> Result<(Socket, 
 }
 
 fn open(transport: Transport, target: &Target) -> io::Result<(Socket, Kind)> {
-    // Through the forwarding method, the packets are addressed to the virtual address; the mark says to whom they are forwarded.
-    let mut address = target.via_vip.unwrap_or(target.address);
+    // Also by a virtual service: the mark says where such packets go, and whose answers come back as the real server's.
+    let mut address = target.address;
     let domain = Domain::for_address(address);
     let (socket, kind) = match transport {
         Transport::Stream { .. } => {

@@ -51,7 +51,7 @@ impl Service {
         let unanswered = core::mem::take(&mut real.unanswered);
         let (name, service) = (&real.params.name, &self.params.name);
         let text = format!(
-            "Ejecting service {name} of VS {service} for {} s after {unanswered} unanswered connections",
+            "Ejecting service {name} of VS {service} for {} s after {unanswered} connections without success",
             absence.as_secs_f64()
         );
         self.touch(at);

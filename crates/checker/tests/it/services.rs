@@ -475,7 +475,7 @@ fn outliers_leave_for_twice_as_long_each_time() {
     }
     assert_eq!(
         passive(&mut bench, 11, false),
-        ["Ejecting service [10.0.2.11] of VS V for 10 s after 3 unanswered connections"]
+        ["Ejecting service [10.0.2.11] of VS V for 10 s after 3 connections without success"]
     );
     assert_eq!(bench.table(), [(11, 0), (12, 1), (14, 1)]);
     (0..9).for_each(|_| assert!(passive(&mut bench, 12, false).is_empty(), "half of three is one"));

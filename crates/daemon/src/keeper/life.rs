@@ -1,16 +1,20 @@
 //! Start, reload and end.
 
 use super::fit::{Others, fit};
+use super::probes::way;
 use super::state::{SavedService, State};
 use super::unit::Unit;
 use super::{Checks, Keeper, Subject, Word};
 use crate::plan::Balance;
 use crate::plan::balance::{AtEnd, Server};
-use rvs_checker::{Admin, Advice, Probe, Service, ServiceInput, ServiceState};
+use rvs_checker::{Admin, Advice, CheckParams, Probe, Service, ServiceInput, ServiceState};
 use rvs_core::abi::ServiceKey;
-use rvs_intent::Edit;
+use rvs_dataplane::Error;
+use rvs_intent::{Dest, Edit};
 use rvs_machine::{Machine, Time};
+use rvs_prober::Told;
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 impl Keeper {
@@ -73,19 +77,27 @@ impl Keeper {
         let subjects: Vec<Subject> = self.units[at].subjects().collect();
         for who in subjects {
             let known = saved.as_ref().filter(|_| live).and_then(|saved| known(&saved.state, &self.units[at], &who));
-            self.subscribe(at, who, known, checks);
+            self.subscribe(now, at, who, known, checks);
         }
         self.suspend(checks, at);
     }
 
-    fn subscribe(&self, at: usize, who: Subject, known: Option<(bool, Advice)>, checks: &mut dyn Checks) {
+    fn subscribe(
+        &mut self,
+        now: Time,
+        at: usize,
+        who: Subject,
+        known: Option<(bool, Advice)>,
+        checks: &mut dyn Checks,
+    ) {
         let unit = &self.units[at];
         let Some(params) = unit.server.checks.get(&who.real).and_then(|all| all.get(who.check)) else { return };
-        checks.subscribe(who.clone(), params.clone());
+        let Some(params) = self.marked(now, at, &who, Arc::clone(params)) else { return };
+        checks.subscribe(who.clone(), Arc::clone(&params));
         if let Some((up, advice)) = known {
             checks.adopt(&who, up, advice);
         }
-        if unit.suspended {
+        if self.units[at].suspended {
             checks.suspend(&who, true);
         }
         match &params.probe {
@@ -101,6 +113,53 @@ impl Keeper {
             }
             _ => {}
         }
+    }
+
+    /// The parameters of a check with the mark that leads it by the virtual service, if that is its way. `None`: it is not done
+    /// now.
+    fn marked(&mut self, now: Time, at: usize, who: &Subject, params: Arc<CheckParams>) -> Option<Arc<CheckParams>> {
+        self.probes.give_back(who, &mut self.table);
+        if params.target.via_vip.is_none() {
+            return Some(params);
+        }
+        let unit = &self.units[at];
+        let mut own = CheckParams::clone(&params);
+        let Some(probe) = unit.server.dests.get(&who.real).and_then(|dest| way(&params.target, dest)) else {
+            own.target.via_vip = None;
+            return Some(Arc::new(own));
+        };
+        match self.probes.take(who, probe, &mut self.table) {
+            Ok(mark) => {
+                own.target.mark = mark;
+                Some(Arc::new(own))
+            }
+            Err(Error::Unsupported(why)) => {
+                self.told(now, Told::Unusable(who.clone(), why));
+                None
+            }
+            Err(error) => {
+                let text = format!("A check of {} of VS {} waits: {error}", unit.real_name(who.real), unit.name);
+                self.words.push(Word::Warn(text));
+                self.probes.wait(who.clone());
+                None
+            }
+        }
+    }
+
+    /// Keeps alive what checks by virtual services need, and begins those that wait for it; to be called every few seconds.
+    pub fn hold_probes(&mut self, now: Time, checks: &mut dyn Checks) {
+        for who in self.probes.waiting() {
+            if let Some(at) = self.unit(&who.service) {
+                self.subscribe(now, at, who, None, checks);
+            }
+        }
+        // What fails here fails for the table, too, where it is told.
+        let _ = self.probes.renew(&mut self.table);
+    }
+
+    fn unsubscribe(&mut self, who: &Subject, checks: &mut dyn Checks) {
+        checks.unsubscribe(who);
+        self.probes.give_back(who, &mut self.table);
     }
 
     /// Keeps other virtual servers from now on. What is as it was does not notice; what is not changes in one transaction.
@@ -159,6 +218,10 @@ impl Keeper {
                 all.iter().enumerate().map(move |(check, params)| (unit.subject(*real, check), Arc::clone(params)))
             })
             .collect();
+        let same_way = |new: &Dest, old: &Dest| (new.forward, new.tunnel) == (old.forward, old.tunnel);
+        let old = &unit.server.dests;
+        let differs = |(real, new): &(&SocketAddr, &Dest)| old.get(*real).is_none_or(|old| !same_way(new, old));
+        let moved: HashSet<SocketAddr> = server.dests.iter().filter(differs).map(|(real, _)| *real).collect();
         if unit.server.params != server.params {
             unit.service.handle(now, ServiceInput::Reload(server.params.clone()));
         }
@@ -166,25 +229,27 @@ impl Keeper {
         unit.reasons.retain(|real, _| unit.server.dests.contains_key(real));
         self.collect(at);
         let subjects: HashSet<Subject> = self.units[at].subjects().collect();
-        had.keys().filter(|who| !subjects.contains(who)).for_each(|who| checks.unsubscribe(who));
-        let mut lines = Vec::new();
+        had.keys().filter(|who| !subjects.contains(who)).for_each(|who| self.unsubscribe(who, checks));
+        let (mut lines, mut fresh) = (Vec::new(), Vec::new());
         let unit = &self.units[at];
         for real in &unit.server.params.reals {
             for (check, params) in unit.server.checks.get(&real.address).into_iter().flatten().enumerate() {
                 let who = unit.subject(real.address, check);
-                if had.get(&who) != Some(params) {
-                    self.subscribe(at, who, None, checks);
+                let goes_elsewhere = params.target.via_vip.is_some() && moved.contains(&real.address);
+                if had.get(&who) != Some(params) || goes_elsewhere {
+                    fresh.push(who);
                     lines.push(rvs_checker::activation(true, &real.name, &unit.name));
                 }
             }
         }
+        fresh.into_iter().for_each(|who| self.subscribe(now, at, who, None, checks));
         self.suspend(checks, at);
         lines
     }
 
     fn end_unit(&mut self, now: Time, unit: Unit, checks: &mut dyn Checks) {
         let at = self.units.len();
-        unit.subjects().for_each(|who| checks.unsubscribe(&who));
+        unit.subjects().for_each(|who| self.unsubscribe(&who, checks));
         self.units.push(unit);
         self.units[at].service.handle(now, ServiceInput::Stop { keep: false });
         self.collect(at);
@@ -203,7 +268,8 @@ impl Keeper {
     pub fn stop(&mut self, now: Time, keep: bool, checks: &mut dyn Checks) -> State {
         let state = self.state(keep);
         for at in 0..self.units.len() {
-            self.units[at].subjects().for_each(|who| checks.unsubscribe(&who));
+            let subjects: Vec<Subject> = self.units[at].subjects().collect();
+            subjects.iter().for_each(|who| self.unsubscribe(who, checks));
             self.units[at].service.handle(now, ServiceInput::Stop { keep });
             self.collect(at);
         }

@@ -9,6 +9,8 @@ mod board;
 mod elsewhere;
 mod fit;
 mod life;
+mod observe;
+mod probes;
 mod state;
 mod table;
 mod thread;
@@ -109,17 +111,6 @@ pub enum Word {
     Tell(Telling),
 }
 
-/// What the packet path has seen of a new connection to a real server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    /// The service that it came to.
-    pub key: ServiceKey,
-    /// The real server that it went to, as the table knows it.
-    pub place: SocketAddr,
-    /// It was answered.
-    pub answered: bool,
-}
-
 /// Keeps the virtual servers.
 #[derive(Debug)]
 pub struct Keeper {
@@ -137,6 +128,10 @@ pub struct Keeper {
     files: BTreeMap<String, i64>,
     sessions: BTreeMap<String, bool>,
     addresses: Option<BTreeSet<IpAddr>>,
+    /// Checks that go by virtual services.
+    probes: probes::Probes,
+    /// What became of new connections, as it was when it was last looked at.
+    openings: observe::Seen,
     /// The next commit that had failed is tried again with the next look.
     failing: bool,
     /// Health, administrative states or the table have changed since they were written down.
@@ -160,6 +155,8 @@ impl Keeper {
             files: BTreeMap::new(),
             sessions: BTreeMap::new(),
             addresses: None,
+            probes: probes::Probes::default(),
+            openings: observe::Seen::default(),
             failing: false,
             changed: false,
             commits: 0,
@@ -202,20 +199,6 @@ impl Keeper {
         // That what is up is up is no news.
         self.changed |= !matches!(verdict, Verdict::Up { mail: None, .. });
         self.handle(now, &who.service, ServiceInput::Verdict { real, check, verdict });
-    }
-
-    /// What the packet path has seen, for the ejection of outliers.
-    pub fn seen(&mut self, now: Time, seen: &[Seen]) {
-        for one in seen {
-            let real = self.units.iter().enumerate().find_map(|(at, unit)| {
-                let member = unit.server.members.iter().find(|member| member.key == one.key)?;
-                let its = |dest| place_of(&unit.server.place(member, dest)) == one.place;
-                Some((at, *unit.server.dests.iter().find(|(_, dest)| its(dest))?.0))
-            });
-            let Some((at, real)) = real else { continue };
-            self.units[at].service.handle(now, ServiceInput::Passive { real, answered: one.answered });
-            self.collect(at);
-        }
     }
 
     fn handle(&mut self, now: Time, name: &str, input: ServiceInput) {

@@ -1,5 +1,6 @@
 //! The table that is kept: opened when it is needed, opened anew when it fails, and looked at for changes by others.
 
+use rvs_dataplane::kernel::probes::Probe;
 use rvs_dataplane::{Dataplane, Error, UpdateError};
 use rvs_intent::{Edit, Listing};
 
@@ -43,6 +44,22 @@ impl Table {
     /// How many connections this destination has, counted one by one: for those that are no longer in the table.
     pub(super) fn plane_mut(&mut self) -> Option<&mut dyn Dataplane> {
         self.plane().ok()
+    }
+
+    pub(super) fn set_probe(&mut self, number: u16, probe: &Probe) -> Result<u32, Error> {
+        self.plane()?.set_probe(number, probe)
+    }
+
+    pub(super) fn remove_probe(&mut self, number: u16) -> Result<(), Error> {
+        self.plane()?.remove_probe(number)
+    }
+
+    pub(super) fn renew_probes(&mut self) -> Result<(), Error> {
+        self.plane()?.renew_probes()
+    }
+
+    pub(super) fn probes(&mut self) -> Result<Vec<(u16, Probe)>, Error> {
+        self.plane()?.probes()
     }
 
     fn drop_if_bad<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {

@@ -238,7 +238,10 @@ impl Loop {
     }
 
     fn look(&mut self) {
+        let now = clock::now();
         self.keeper.look();
+        self.keeper.observe(now);
+        self.keeper.hold_probes(now, &mut self.prober);
         self.write_down();
     }
 

@@ -368,6 +368,22 @@ fn create(home: &Home, limits: &Limits) -> Result<(), Error> {
 }
 
 impl Dataplane for Director {
+    fn set_probe(&mut self, number: u16, probe: &probes::Probe) -> Result<u32, Error> {
+        Self::set_probe(self, number, probe)
+    }
+
+    fn remove_probe(&mut self, number: u16) -> Result<(), Error> {
+        Self::remove_probe(self, number)
+    }
+
+    fn renew_probes(&mut self) -> Result<(), Error> {
+        Self::renew_probes(self)
+    }
+
+    fn probes(&mut self) -> Result<Vec<(u16, probes::Probe)>, Error> {
+        Self::probes(self)
+    }
+
     fn update(&mut self, edits: &[Edit]) -> Result<(), UpdateError> {
         let _lock = self.home.lock(How::Exclusive)?;
         let home = &self.home;

@@ -35,7 +35,7 @@ pub const LEASE: Duration = Duration::from_secs(60);
 pub const MAX: u32 = MAX_PROBES;
 
 /// How a real server is checked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Probe {
     /// The real server: where the socket connects to.
     pub real: SocketAddr,

@@ -66,7 +66,7 @@ impl Value for ServerGroup {
 block! {
     /// Real servers that lose too many connections leave for a while.
     pub struct Outlier "outlier_ejection" {
-        /// How many new connections in a row may stay without an answer.
+        /// How many new connections in a row may be refused or stay without an answer.
         consecutive_failures: Option<Count> = "consecutive_failures" [ours ""];
         /// How long the first absence is; each further one is twice as long.
         base_ejection_time: Option<Seconds<1, 86_400_000_000>> = "base_ejection_time" [ours ""];

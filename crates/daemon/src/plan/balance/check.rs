@@ -117,6 +117,9 @@ pub(super) fn target(
         ));
     }
     let via_vip = match connect.check_via_vip {
+        Some(switch) if switch.0 && (port == 0 || connect.fwmark.is_some()) => {
+            return Err(format!("{}: check_via_vip needs a port, and a mark of its own", probe.keyword()));
+        }
         Some(switch) if switch.0 => Some(vip(members, port, address, probe)?),
         _ => None,
     };
