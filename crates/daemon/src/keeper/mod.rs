@@ -346,6 +346,11 @@ impl Keeper {
         self.table.is_right(revision);
     }
 
+    /// Nothing is to be done at the table for now.
+    pub fn rest(&mut self) {
+        self.table.let_go();
+    }
+
     /// The number in a tracked file.
     pub fn file(&mut self, checks: &mut dyn Checks, name: &str, value: i64) {
         self.files.insert(name.to_owned(), value);

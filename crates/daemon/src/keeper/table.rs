@@ -91,6 +91,11 @@ impl Table {
         Ok(Some((revision, self.listing()?)))
     }
 
+    /// Lets go of the table until it is needed: while it is held, all its memory counts as ours.
+    pub(super) fn let_go(&mut self) {
+        self.plane = None;
+    }
+
     pub(super) fn is_right(&mut self, revision: Option<u32>) {
         self.verified = revision;
     }

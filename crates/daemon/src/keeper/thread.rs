@@ -232,6 +232,7 @@ impl Loop {
             Order::Board(to) => {
                 let board = self.keeper.board(now, Some(self.prober.registry()));
                 let _ = to.try_send(Box::new(board));
+                self.keeper.rest();
             }
             Order::Stop { .. } => {}
         }
@@ -242,6 +243,8 @@ impl Loop {
         self.keeper.look();
         self.keeper.observe(now);
         self.keeper.hold_probes(now, &mut self.prober);
+        self.flush();
+        self.keeper.rest();
         self.write_down();
     }
 

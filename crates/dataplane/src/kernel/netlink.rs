@@ -4,6 +4,7 @@
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
 };
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -51,7 +52,12 @@ const HEADER: usize = 16;
 pub(crate) struct Socket {
     fd: OwnedFd,
     sequence: u32,
+    /// For what comes: clearing as much for each answer would cost more than the answers.
+    buffer: RefCell<Vec<u8>>,
 }
+
+/// The longest that the kernel sends at once.
+const LONGEST: usize = 64 * 1024;
 
 /// A message: its type, and what follows the header.
 #[derive(Clone, Debug)]
@@ -77,7 +83,7 @@ impl Socket {
         let flags = SockFlag::SOCK_CLOEXEC;
         let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
-        Ok(Self { fd, sequence: 0 })
+        Ok(Self { fd, sequence: 0, buffer: RefCell::new(vec![0; LONGEST]) })
     }
 
     /// Sends a request with `body` (fixed part and attributes) and returns what comes back: one message, or with `dump` all
@@ -127,7 +133,7 @@ impl Socket {
 
     /// The next messages, with their sequence numbers. Waits for them.
     pub(crate) fn receive(&self) -> io::Result<Vec<(u32, Message)>> {
-        let mut buffer = vec![0u8; 64 * 1024];
+        let mut buffer = self.buffer.borrow_mut();
         let length = recv(self.fd.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
         let mut rest = &buffer[..length];
         let mut messages = Vec::new();

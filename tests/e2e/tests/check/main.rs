@@ -10,6 +10,7 @@ mod drain;
 mod groups;
 mod kinds;
 mod life;
+mod path;
 mod recording;
 mod scale;
 mod service;
