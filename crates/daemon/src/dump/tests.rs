@@ -158,6 +158,8 @@ fn figures_of_virtual_servers_are_a_page_that_prometheus_reads() {
         "rvs_real_server_weight_in_table{service=\"[10.0.1.10]:tcp:80\",real=\"[10.0.2.11]:tcp:80\"} 1",
         "rvs_check_up{service=\"[10.0.1.10]:tcp:80\",real=\"[10.0.2.13]:tcp:80\",check=\"0\",kind=\"TCP_CHECK\"} 1",
         "rvs_check_duration_seconds_bucket{kind=\"TCP_CHECK\",le=\"+Inf\"} 0",
+        "rvs_check_duration_seconds_sum{kind=\"TCP_CHECK\"} 0",
+        "rvs_check_stuck_total 0",
     ] {
         assert!(page.lines().any(|known| known == line), "{line} is not in\n{page}");
     }
@@ -169,6 +171,38 @@ fn figures_of_virtual_servers_are_a_page_that_prometheus_reads() {
             None => assert!(series.insert(line.rsplit_once(' ').map(|(series, _)| series)), "{line} is there twice"),
         }
     }
+}
+
+/// The names of all members, each once, objects within others behind theirs.
+fn names_of(value: &serde_json::Value, names: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => object.iter().for_each(|(name, inner)| {
+            names.insert(name.clone());
+            names_of(inner, names);
+        }),
+        serde_json::Value::Array(all) => all.iter().for_each(|inner| names_of(inner, names)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_document_of_checks_has_the_members_that_are_described() {
+    let (mut board, _) = recorded_servers();
+    board.services[0].sorry = Some(("[10.0.2.99]:tcp:80".into(), false));
+    let document = serde_json::to_value(check_status(&board)).expect("a document");
+    assert_eq!((&document["version"], &document["kind"]), (&1.into(), &"check".into()));
+    let real = &document["virtual_servers"][0]["real_servers"][1];
+    assert_eq!((&real["address"], &real["health"]), (&"10.0.2.12:80".into(), &"up".into()));
+    let mut names = std::collections::BTreeSet::new();
+    names_of(&document, &mut names);
+    let text = include_str!("../../../../docs/json.md");
+    let text = &text[text.find("## `check`").expect("the section")..];
+    let general = ["version", "kind"];
+    for name in names.iter().filter(|name| !general.contains(&name.as_str())) {
+        assert!(text.contains(&format!("`{name}`")), "{name} is not described");
+    }
+    // While the version stands, none of these goes or is called otherwise.
+    assert_eq!(names.len(), 51, "{names:?}");
 }
 
 #[test]

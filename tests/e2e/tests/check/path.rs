@@ -72,7 +72,7 @@ fn a_real_server_that_refuses_clients_leaves_for_a_while_though_its_check_is_con
     let ejected = |keeper: &Keeper<'_>| {
         eventually(LIMIT, || {
             clients_ask(&lab)?;
-            let dests = keeper.dests()?;
+            let dests = keeper.dests(&format!("{VIP}:80"))?;
             ensure!(dests == [away.as_str(), rs2.as_str()], "there are {dests:?}\n{}", keeper.log());
             Ok(())
         })
@@ -108,7 +108,7 @@ fn a_real_server_that_swallows_what_clients_send_leaves_for_a_while() -> Result<
     clients_ask(&lab)?;
     // A SYN without an answer is one only when its connection is given up, a minute later.
     eventually(secs(120), || {
-        let dests = keeper.dests()?;
+        let dests = keeper.dests(&format!("{VIP}:80"))?;
         ensure!(dests == [away.as_str(), rs2.as_str()], "there are {dests:?}\n{}", keeper.log());
         Ok(())
     })?;
