@@ -166,7 +166,7 @@ fn each_level_of_pace_has_the_one_above_as_default() {
 fn every_setting_of_a_connection_reaches_the_check() {
     let check = check(
         "TCP_CHECK {\n connect_ip 10.0.9.9\n connect_port 25\n bindto 10.0.9.1\n bind_port 99\n bind_if eth7\n fwmark 5\n \
-         log_all_failures\n check_via_vip\n}",
+         log_all_failures\n}",
     );
     let expected = Target {
         address: at("10.0.9.9:25"),
@@ -174,10 +174,13 @@ fn every_setting_of_a_connection_reaches_the_check() {
         bind_port: Some(99),
         bind_interface: Some("eth7".into()),
         mark: 5,
-        via_vip: Some(at("10.0.1.10:80")),
+        via_vip: None,
     };
     assert!(check.log_all_failures);
     assert_eq!(check.target, expected);
+    // The mark of such a check is RVS's own.
+    let via = self::check("TCP_CHECK {\n check_via_vip\n}");
+    assert_eq!((via.target.mark, via.target.via_vip), (0, Some(at("10.0.1.10:80"))));
 }
 
 #[test]
