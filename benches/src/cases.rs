@@ -187,9 +187,9 @@ pub fn all() -> Vec<Case> {
             scenes.push(case.scene);
         }
     }
-    let floors = scenes.into_iter().flat_map(|scene| {
-        Place::ALL.map(|place| Case::new(scene, place, Packet::Floor, Load::One, "floor"))
-    });
+    let floors = scenes
+        .into_iter()
+        .flat_map(|scene| Place::ALL.map(|place| Case::new(scene, place, Packet::Floor, Load::One, "floor")));
     cases.splice(0..0, floors.collect::<Vec<_>>());
     cases
 }

@@ -179,13 +179,7 @@ impl Lab {
     }
 
     /// Nanoseconds of a packet through the floor, restoring included.
-    pub(crate) fn floor(
-        &mut self,
-        place: Place,
-        frame: &[u8],
-        repeat: u32,
-        flows: Option<(u32, u32)>,
-    ) -> Result<u32> {
+    pub(crate) fn floor(&mut self, place: Place, frame: &[u8], repeat: u32, flows: Option<(u32, u32)>) -> Result<u32> {
         let frame = first_flow(frame);
         let key = flow_key(&frame);
         match flows {

@@ -5,5 +5,6 @@
 pub mod cases;
 pub mod figures;
 pub mod lab;
+pub mod raw;
 pub mod run;
 pub mod scene;

@@ -118,6 +118,20 @@ pub fn base_xdp(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_DROP
 }
 
+/// Where [`wire_xdp`] sends everything: an interface's index.
+#[btf_map]
+static WIRE: Array<u32, 1> = Array::new();
+
+/// A wire: every frame out of another interface, unread.
+#[xdp]
+pub fn wire_xdp(_ctx: XdpContext) -> u32 {
+    match WIRE.get(0) {
+        // SAFETY: a helper that takes two numbers.
+        Some(ifindex) => unsafe { helpers::bpf_redirect(*ifindex, 0) as u32 },
+        None => xdp_action::XDP_ABORTED,
+    }
+}
+
 /// The baseline: nothing.
 #[classifier]
 pub fn base_tc(_ctx: TcContext) -> i32 {
