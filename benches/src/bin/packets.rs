@@ -80,7 +80,7 @@ fn row(cost: &Cost) -> Value {
 }
 
 fn print(costs: &[Cost], rounds: usize) {
-    println!("{:<46} {:>8} {:>9}   {}", "case", "net ns", "to floor", "least to most");
+    println!("{:<46} {:>8} {:>9}   least to most", "case", "net ns", "to floor");
     for cost in costs {
         let ratio = cost.ratio;
         println!(
