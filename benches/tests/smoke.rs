@@ -1,5 +1,5 @@
-//! A short measurement against committed ratios. On a machine where others work as well a run can be slow by chance, and never fast by
-//! chance: so the least of several medians counts.
+//! A short measurement against committed ratios. On a machine where others work as well a run can be slow by chance, and hardly
+//! fast by chance: so the least of several medians counts.
 
 use rvs_benches::cases;
 use rvs_benches::run::{Amount, run};
@@ -15,8 +15,8 @@ const ATTEMPTS: usize = 8;
 const AMOUNT: Amount = Amount { rounds: 5, repeat: 20_000, singles: 100 };
 
 fn committed() -> BTreeMap<String, f64> {
-    let table: toml::Table = include_str!("../ratios.toml").parse().unwrap();
-    table.into_iter().map(|(name, ratio)| (name, ratio.as_float().unwrap())).collect()
+    let table: toml::Table = include_str!("../ratios.toml").parse().expect("the file is TOML");
+    table.into_iter().map(|(name, ratio)| (name, ratio.as_float().expect("ratios have a point"))).collect()
 }
 
 #[test]
