@@ -1,90 +1,52 @@
 //! A director in a network namespace of its own, and the programs that present packets to it.
 
+use crate::cases::Place;
+use crate::scene::{Method, SERVER, Scene};
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, HashMap, ProgramArray};
 use aya::programs::{ProgramFd, ProgramInfo, TestRun, TestRunOptions};
 use aya::{Ebpf, Pod};
 use nix::sched::{CloneFlags, sched_setaffinity, unshare};
-use rvs_core::abi::{Forward, ServiceKey, TRIAL};
-use rvs_core::sched::Kind;
+use rvs_core::abi::TRIAL;
 use rvs_dataplane::Dataplane;
 use rvs_dataplane::kernel::{Director, Hook, Mode};
 use rvs_dataplane::limits::Limits;
-use rvs_intent::{Dest, Edit, ServiceSettings, Timeouts, Tunnel};
-use rvs_wire::{Be16, Family};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 use std::process::Command;
-
-/// The virtual address.
-pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
-/// The virtual address in IPv6.
-pub(crate) const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 0x10);
 
 /// Codes of packets that were sent on: `XDP_TX`, `XDP_REDIRECT`.
 const SENT_XDP: &[u32] = &[3, 4];
+/// `XDP_PASS`.
+const PASSED_XDP: &[u32] = &[2];
 /// `TC_ACT_REDIRECT`.
 const SENT_TC: &[u32] = &[7];
+/// `TC_ACT_OK`, and `TCX_NEXT`, which is `TC_ACT_UNSPEC`.
+const PASSED_TC: &[u32] = &[0, u32::MAX];
 
-const LIMITS: Limits = Limits { conns: 1 << 21, services: 128, dests: 1 << 14 };
+/// Twice the connections of the largest cases, so that none of them ends for want of room.
+const LIMITS: Limits = Limits { conns: 1 << 22, services: 1 << 14, dests: 1 << 15 };
 
-/// Numbers of servers that schedulers are measured with.
-pub(crate) const SERVERS: [u16; 4] = [3, 10, 100, 1000];
+/// The program object of the benches, unless `RVS_BENCH_OBJECT` names another.
+const OBJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bpf/bench.o");
 
-/// The port of the service with this scheduler and the `size`-th number of servers.
-pub(crate) const fn scheduled_port(kind: Kind, size: usize) -> u16 {
-    1000 + 10 * kind as u16 + size as u16
-}
-
-/// Forwarding methods.
+/// What a restored frame is followed by.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Method {
-    /// Masquerading.
-    Nat,
-    /// Direct routing.
-    Dr,
-    /// Tunnelling.
-    Tun,
-}
-
-impl Method {
-    const ALL: [Self; 3] = [Self::Nat, Self::Dr, Self::Tun];
-
-    /// The port of its service.
-    pub(crate) const fn port(self) -> u16 {
-        match self {
-            Self::Nat => 80,
-            Self::Dr => 81,
-            Self::Tun => 82,
-        }
-    }
-
-    /// Its name in tables.
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::Nat => "NAT",
-            Self::Dr => "DR",
-            Self::Tun => "TUN",
-        }
-    }
-
-    const fn forward(self) -> Forward {
-        match self {
-            Self::Nat => Forward::Masq,
-            Self::Dr => Forward::Route,
-            Self::Tun => Forward::Tunnel,
-        }
-    }
-}
-
-/// Where packets are presented.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Lane {
     /// XDP.
     Xdp,
-    /// XDP, with room made in front: only as a baseline.
+    /// XDP, with room made in front.
     XdpGrown,
     /// TC.
     Tc,
+}
+
+impl Lane {
+    const fn place(self) -> Place {
+        match self {
+            Self::Xdp | Self::XdpGrown => Place::Xdp,
+            Self::Tc => Place::Tc,
+        }
+    }
 }
 
 /// What a frame is restored to; the layout of the bench object's record.
@@ -95,7 +57,7 @@ struct Template {
     len: u32,
     flow_mask: u32,
     flow_base: u32,
-    v6: u32,
+    kind: u32,
 }
 
 #[expect(unsafe_code, reason = "the trait asserts what the compiler cannot see")]
@@ -103,15 +65,26 @@ struct Template {
 unsafe impl Pod for Template {}
 
 /// The laboratory.
-pub(crate) struct Lab {
+pub struct Lab {
     director: Director,
     bench: Ebpf,
     ifindex: u32,
+    /// Flows that the floor knows.
+    floor_flows: u32,
+    /// Connections made so far, by the frame that their packets are made of.
+    begun: Vec<(Vec<u8>, u32)>,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // The namespace ends with its last thread, and what is pinned for it with the next command of any tool; this is sooner.
+        let _ = Director::teardown();
+    }
 }
 
 impl Lab {
-    /// Moves into a new network namespace on one CPU, and makes a director there.
-    pub(crate) fn new() -> Result<Self> {
+    /// Moves this thread into a new network namespace and onto one CPU, and makes a director there.
+    pub fn new(scene: Scene) -> Result<Self> {
         ensure!(nix::unistd::geteuid().is_root(), "this needs root");
         unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
         let mut cpu = nix::sched::CpuSet::new();
@@ -126,7 +99,11 @@ impl Lab {
             "addr add fd00:2::1/64 dev v0 nodad",
             "link set v0 up",
             "link set v1 up",
+            // Clients of tables with many connections.
+            "route add 10.0.0.0/16 via 10.0.2.11 dev v0",
             "neigh add 10.0.2.11 lladdr 02:00:00:00:09:09 dev v0 nud permanent",
+            "neigh add 10.0.1.100 lladdr 02:00:00:00:09:09 dev v0 nud permanent",
+            "neigh add fd00:1::64 lladdr 02:00:00:00:09:09 dev v0 nud permanent",
             "neigh add fd00:2::b lladdr 02:00:00:00:09:09 dev v0 nud permanent",
         ] {
             let status = Command::new("ip").args(line.split(' ')).status()?;
@@ -135,13 +112,13 @@ impl Lab {
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
         std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
         let mut director = Director::open_with(&LIMITS)?;
-        director.update(&edits()).map_err(|error| anyhow::anyhow!("{error}"))?;
+        director.update(&scene.edits()).map_err(|error| anyhow::anyhow!("{error}"))?;
         director.attach("v0", Mode::Xdp)?;
         director.change_settings(|settings| {
             settings.sloppy_tcp = 1;
             Ok::<_, rvs_dataplane::Error>(())
         })?;
-        let object = std::env::var("RVS_BENCH_OBJECT").unwrap_or_else(|_| "target/bpf/bench.o".into());
+        let object = std::env::var("RVS_BENCH_OBJECT").unwrap_or_else(|_| OBJECT.into());
         let mut bench =
             Ebpf::load_file(&object).with_context(|| format!("loading {object}; run `cargo xtask build`"))?;
         for (name, program) in bench.programs_mut() {
@@ -153,53 +130,105 @@ impl Lab {
             .with_context(|| format!("loading {name}"))?;
         }
         let ifindex = nix::net::if_::if_nametoindex("v0")?;
-        Ok(Self { director, bench, ifindex })
+        Ok(Self { director, bench, ifindex, floor_flows: 0, begun: Vec::new() })
     }
 
     /// Nanoseconds of restoring a packet and doing nothing with it.
-    pub(crate) fn baseline(&mut self, place: Place, repeat: u32) -> Result<u32> {
-        let name = match place {
-            Place::Xdp => "base_xdp",
-            Place::XdpGrown => "base_grow_xdp",
-            Place::Tc => "base_tc",
+    pub(crate) fn baseline(&mut self, lane: Lane, repeat: u32) -> Result<u32> {
+        let name = match lane {
+            Lane::Xdp => "base_xdp",
+            Lane::XdpGrown => "base_grow_xdp",
+            Lane::Tc => "base_tc",
         };
-        let fd = match self.bench.program(name).context("the bench object lacks a program")? {
+        let fd = self.program(name)?;
+        let shape = rvs_core::frames::Shape { payload: vec![0; 42], ..Default::default() };
+        let frame = rvs_core::frames::tcp((SERVER, 1), (SERVER, 9), 0, &shape);
+        self.present(lane.place(), (fd, if lane == Lane::Tc { &[2] } else { &[1] }), &frame, repeat, None)
+    }
+
+    fn program(&self, name: &str) -> Result<ProgramFd> {
+        Ok(match self.bench.program(name).with_context(|| format!("the bench object has no {name}"))? {
             aya::programs::Program::Xdp(program) => program.fd()?.try_clone()?,
             aya::programs::Program::SchedClassifier(program) => program.fd()?.try_clone()?,
             _ => anyhow::bail!("{name} is of an unexpected type"),
-        };
-        let shape = rvs_core::frames::Shape { payload: vec![0; 30], ..Default::default() };
-        let frame = rvs_core::frames::tcp((VIP, 1), (VIP, 9), 0, &shape);
-        self.present(place, (fd, if place == Place::Tc { &[2] } else { &[1] }), &frame, repeat, None)
+        })
+    }
+
+    /// Tells the bare balancer and the floor about a flow.
+    fn enter(&mut self, keys: impl Iterator<Item = [u8; 16]>, method: Method) -> Result<()> {
+        let mut flows: HashMap<_, [u8; 16], [u8; 40]> =
+            HashMap::try_from(self.bench.map_mut("BARE_FLOWS").context("no bare flows")?)?;
+        let mut target = [0; 40];
+        target[..4].copy_from_slice(&SERVER.octets());
+        target[4..8].copy_from_slice(&Ipv4Addr::new(10, 0, 2, 1).octets());
+        target[8..10].copy_from_slice(&method.port().to_be_bytes());
+        target[10..12].copy_from_slice(&(method.forward() as u16).to_ne_bytes());
+        target[24..28].copy_from_slice(&self.ifindex.to_ne_bytes());
+        for key in keys {
+            flows.insert(key, target, 0)?;
+        }
+        Ok(())
     }
 
     /// Nanoseconds of a packet through the bare balancer at XDP, restoring included.
     pub(crate) fn bare(&mut self, method: Method, frame: &[u8], repeat: u32) -> Result<u32> {
-        let mut flows: HashMap<_, [u8; 16], [u8; 40]> =
-            HashMap::try_from(self.bench.map_mut("BARE_FLOWS").context("no bare flows")?)?;
-        let mut key = [0; 16];
-        key[..12].copy_from_slice(&frame[26..38]);
-        key[12] = 6;
-        let mut target = [0; 40];
-        target[..4].copy_from_slice(&Ipv4Addr::new(10, 0, 2, 11).octets());
-        target[4..8].copy_from_slice(&Ipv4Addr::new(10, 0, 2, 1).octets());
-        target[8..10].copy_from_slice(&method.port().to_be_bytes());
-        target[10..12].copy_from_slice(&(method.forward() as u16).to_ne_bytes());
-        target[24..28].copy_from_slice(&1u32.to_ne_bytes());
-        flows.insert(key, target, 0)?;
-        let fd = match self.bench.program("bare_xdp").context("the bench object lacks a program")? {
-            aya::programs::Program::Xdp(program) => program.fd()?.try_clone()?,
-            _ => anyhow::bail!("bare_xdp is of an unexpected type"),
-        };
-        self.present(Place::Xdp, (fd, SENT_XDP), frame, repeat, None)
+        let frame = first_flow(frame);
+        self.enter(std::iter::once(flow_key(&frame)), method)?;
+        let fd = self.program("bare_xdp")?;
+        self.present(Place::Xdp, (fd, SENT_XDP), &frame, repeat, None)
+    }
+
+    /// Nanoseconds of a packet through the floor, restoring included.
+    pub(crate) fn floor(&mut self, place: Place, frame: &[u8], repeat: u32, flows: Option<(u32, u32)>) -> Result<u32> {
+        let frame = first_flow(frame);
+        let key = flow_key(&frame);
+        match flows {
+            None => self.enter(std::iter::once(key), Method::Dr)?,
+            Some((mask, _)) if mask >= self.floor_flows => {
+                let flow = |flow: u32| {
+                    let mut key = key;
+                    key[2..4].copy_from_slice(&((flow >> 14) as u16).to_be_bytes());
+                    key[8..10].copy_from_slice(&(1024 + (flow & 0x3fff) as u16).to_be_bytes());
+                    key
+                };
+                self.enter((self.floor_flows..=mask).map(flow), Method::Dr)?;
+                self.floor_flows = mask + 1;
+            }
+            Some(_) => {}
+        }
+        let (name, codes) = if place == Place::Tc { ("floor_tc", SENT_TC) } else { ("floor_xdp", SENT_XDP) };
+        let fd = self.program(name)?;
+        self.present(place, (fd, codes), &frame, repeat, flows)
     }
 
     /// Nanoseconds of a packet through the director, restoring included. `flows`: mask and first of the clients that take
-    /// turns.
-    pub(crate) fn run(&mut self, place: Place, frame: &[u8], repeat: u32, flows: Option<(u32, u32)>) -> Result<u32> {
-        let hook = if place == Place::Tc { Hook::Tc } else { Hook::Xdp };
+    /// turns. `sent`: it must leave the director, else be left to the host.
+    pub(crate) fn run(
+        &mut self,
+        place: Place,
+        frame: &[u8],
+        repeat: u32,
+        flows: Option<(u32, u32)>,
+        sent: bool,
+    ) -> Result<u32> {
+        let (hook, codes) = match (place, sent) {
+            (Place::Tc, true) => (Hook::Tc, SENT_TC),
+            (Place::Tc, false) => (Hook::Tc, PASSED_TC),
+            (Place::Xdp, true) => (Hook::Xdp, SENT_XDP),
+            (Place::Xdp, false) => (Hook::Xdp, PASSED_XDP),
+        };
         let fd = ProgramInfo::from_pin(self.director.program_pin(hook))?.fd()?;
-        self.present(place, (fd, if place == Place::Tc { SENT_TC } else { SENT_XDP }), frame, repeat, flows)
+        self.present(place, (fd, codes), frame, repeat, flows)
+    }
+
+    /// Notes that `count` connections are made of this frame; false if they have been before.
+    pub(crate) fn begun(&mut self, frame: &[u8], count: u32) -> bool {
+        match self.begun.iter_mut().find(|(made, _)| made == frame) {
+            Some((_, made)) if *made >= count => return false,
+            Some((_, made)) => *made = count,
+            None => self.begun.push((frame.to_vec(), count)),
+        }
+        true
     }
 
     fn present(
@@ -221,8 +250,12 @@ impl Lab {
         let mut head = [0; 76];
         head[..74].copy_from_slice(&frame[..74]);
         let (flow_mask, flow_base) = flows.unwrap_or((0, 0));
-        let v6 = (frame[12..14] == [0x86, 0xdd]) as u32;
-        let template = Template { head, len: frame.len() as u32, flow_mask, flow_base, v6 };
+        // Clients' ports are above 1023, servers' below.
+        let v6 = frame[12..14] == [0x86, 0xdd];
+        let port = if v6 { 54 } else { 34 };
+        let answer = u16::from_be_bytes([frame[port], frame[port + 1]]) < 1024;
+        let kind = v6 as u32 + 2 * answer as u32;
+        let template = Template { head, len: frame.len() as u32, flow_mask, flow_base, kind };
         Array::try_from(self.bench.map_mut("TEMPLATE").context("no template")?)?.set(0, template, 0)?;
         // The kernel's `xdp_md`: the frame, and the interface that it came in through.
         let context: Vec<u8> =
@@ -251,62 +284,26 @@ impl Lab {
         some.collect::<Vec<_>>().join(", ")
     }
 
-    /// Ends all connections: their timeouts are short, the sweeper does the rest.
-    pub(crate) fn forget(&mut self) -> Result<()> {
+    /// Expires what is due.
+    pub(crate) fn sweep(&mut self) -> Result<()> {
         self.director.sweep()?;
         Ok(())
     }
 }
 
-fn edits() -> Vec<Edit> {
-    let mut edits = vec![Edit::SetTimeouts(Timeouts::default())];
-    for method in Method::ALL {
-        let key = key(method.port());
-        edits.push(service(key, "rr"));
-        edits.push(Edit::AddDest(key, dest(method.port(), method.forward(), 1)));
-        let key = ServiceKey { addr: VIP6.into(), family: Family::V6.raw(), ..key };
-        edits.push(service(key, "rr"));
-        let addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0xb).into();
-        edits.push(Edit::AddDest(key, Dest { addr, family: Family::V6, ..dest(method.port(), method.forward(), 1) }));
-    }
-    for kind in Kind::ALL {
-        for (size, servers) in SERVERS.into_iter().enumerate() {
-            let key = key(scheduled_port(kind, size));
-            edits.push(service(key, kind.name()));
-            // One address, so that there is one next hop; weights of 1 to 7, or so much more that ovf's never flow over.
-            let unit = if kind == Kind::Ovf { 100_000 } else { 1 };
-            let weight = |n| unit * (1 + i32::from(n) % 7);
-            edits.extend((1..=servers).map(|n| Edit::AddDest(key, dest(n, Forward::Masq, weight(n)))));
-        }
-    }
-    edits
+/// The bare balancer's key of a frame of IPv4.
+fn flow_key(frame: &[u8]) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..12].copy_from_slice(&frame[26..38]);
+    key[12] = frame[23];
+    key
 }
 
-fn key(port: u16) -> ServiceKey {
-    ServiceKey { addr: VIP.into(), port: Be16::new(port), proto: 6, family: Family::V4.raw() }
-}
-
-fn service(key: ServiceKey, sched: &str) -> Edit {
-    Edit::AddService(ServiceSettings {
-        key,
-        sched: sched.into(),
-        flags: 0,
-        persist_secs: 0,
-        netmask: Ipv4Addr::BROADCAST.into(),
-        engine: None,
-    })
-}
-
-fn dest(port: u16, forward: Forward, weight: i32) -> Dest {
-    Dest {
-        addr: Ipv4Addr::new(10, 0, 2, 11).into(),
-        family: Family::V4,
-        port: Be16::new(port),
-        forward,
-        weight,
-        last_weight: weight,
-        u_threshold: 0,
-        l_threshold: 0,
-        tunnel: Tunnel::default(),
-    }
+/// The same frame of the first of many flows, to one port: a million of them fill the map to its last entry.
+fn first_flow(frame: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    frame[28..30].fill(0);
+    frame[34..36].copy_from_slice(&1024u16.to_be_bytes());
+    frame[36..38].copy_from_slice(&Method::Nat.port().to_be_bytes());
+    frame
 }

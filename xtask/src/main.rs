@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod bench;
 mod build;
 mod demo;
+mod guestbench;
 mod initramfs;
 mod install;
 mod oldkernel;
@@ -34,7 +36,10 @@ Usage: cargo xtask COMMAND [OPTIONS]
   demo [--keep|--clean] [--json]
                           setup, dist, then a balanced site in network namespaces, shown at work
   test [--fast]           setup, build, then every test; --fast leaves out what needs namespaces or a virtual machine
-  bench [--json]          what a packet costs, and throughput beside plain forwarding and nftables
+  bench [PART]... [--json] [OPTIONS]
+                          measures: `packets` (the packet path alone), `throughput` (through namespaces, beside plain
+                          forwarding, nftables, HAProxy and nginx), `guest` (beside the kernel's IPVS, in QEMU);
+                          all of them when none is named. OPTIONS go to the part that is named
   tidy                    the house rules that a compiler cannot check
   verifier [--json]       what the kernel's verifier says about each eBPF program, against the checked-in budget
   oldkernel               boot the oldest supported kernel in QEMU and balance real requests there
@@ -71,7 +76,7 @@ fn command() -> Result<()> {
         "install" => install::install(&ws, &rest),
         "demo" => allow(&["--keep", "--json", "--clean"]).and_then(|()| demo::demo(&ws, &rest)),
         "test" => allow(&["--fast"]).and_then(|()| suite::suite(&ws, has("--fast"))),
-        "bench" => allow(&["--json"]).and_then(|()| demo::bench(&ws, &rest)),
+        "bench" => bench::bench(&ws, &rest),
         "tidy" => allow(&[]).and_then(|()| tidy::tidy(&ws)),
         "verifier" => allow(&["--json"]).and_then(|()| verifier::verifier(&ws, &rest)),
         "oldkernel" => allow(&[]).and_then(|()| oldkernel::oldkernel(&ws)),

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -53,6 +53,33 @@ impl Kernel {
         })
     }
 
+    /// The file to boot.
+    pub(crate) fn image(&self) -> PathBuf {
+        self.root.join("boot").join(format!("vmlinuz-{}", self.release))
+    }
+
+    /// Its version.
+    pub(crate) fn release(&self) -> &str {
+        &self.release
+    }
+
+    /// Puts these modules, with those that they depend on, below `modules`, and into its list in the order to load them.
+    pub(crate) fn put_modules(&self, root: &mut Initramfs, names: &[&str]) -> Result<()> {
+        let mut list = Vec::new();
+        for name in names {
+            for file in self.modules(name)? {
+                let path =
+                    format!("modules/{}", file.file_name().context("a module without a name")?.to_string_lossy());
+                if !list.contains(&path) {
+                    root.file(&path, 0o644, fs::read(&file).with_context(|| format!("reading {}", file.display()))?);
+                    list.push(path);
+                }
+            }
+        }
+        root.file("modules/order", 0o644, (list.join("\n") + "\n").into_bytes());
+        Ok(())
+    }
+
     /// The module's file and those it depends on, in the order to load them.
     fn modules(&self, name: &str) -> Result<Vec<PathBuf>> {
         let depends = output(Command::new("modprobe").arg("-d").arg(&self.root).args([
@@ -67,7 +94,8 @@ impl Kernel {
 
 /// The files in the output of `modprobe --show-depends`.
 fn insmod_files(depends: &str) -> impl Iterator<Item = &str> {
-    depends.lines().filter_map(|line| line.strip_prefix("insmod ")).map(str::trim)
+    // Options follow, where this machine's configuration has some.
+    depends.lines().filter_map(|line| line.strip_prefix("insmod ")?.split_whitespace().next())
 }
 
 /// Unpacks the distribution's kernel below `target`: nothing is installed, this machine will not boot it.
@@ -108,8 +136,10 @@ pub(crate) fn boot(ws: &Workspace) -> Result<()> {
     fs::write(&initrd, file_system(ws, &kernel, &verifier, &tests)?.cpio())
         .with_context(|| format!("writing {}", initrd.display()))?;
     step(&format!("Linux {} in QEMU", kernel.release), || {
-        let vmlinuz = kernel.root.join("boot").join(format!("vmlinuz-{}", kernel.release));
-        match watch(qemu(&vmlinuz, &initrd).spawn().context("starting qemu-system-x86_64")?)? {
+        let vmlinuz = kernel.image();
+        // Emulated on purpose: the same everywhere, also where this machine is itself a virtual one.
+        let machine = ["-accel", "tcg,thread=multi", "-smp", "2", "-m", "3G"];
+        match watch(&mut qemu(&vmlinuz, &initrd, &machine), LIMIT, |line| println!("    | {line}"))? {
             0 => Ok(()),
             status => bail!("the test in the virtual machine failed with status {status}"),
         }
@@ -160,25 +190,15 @@ fn file_system(
     root.file("lib/rvs.o", 0o644, fs::read(ws.object())?);
     root.program("sbin/rvs", &ws.sbin().join("rvs"))?;
     root.link("sbin/ipvsadm", "rvs");
-    let mut list = Vec::new();
-    for name in MODULES {
-        for file in kernel.modules(name)? {
-            let path = format!("modules/{}", file.file_name().context("a module without a name")?.to_string_lossy());
-            if !list.contains(&path) {
-                root.file(&path, 0o644, fs::read(&file).with_context(|| format!("reading {}", file.display()))?);
-                list.push(path);
-            }
-        }
-    }
-    root.file("modules/order", 0o644, (list.join("\n") + "\n").into_bytes());
+    kernel.put_modules(&mut root, &MODULES)?;
     Ok(root)
 }
 
 /// A machine with a processor, memory and a serial console on our standard output, and nothing else.
-fn qemu(vmlinuz: &Path, initrd: &Path) -> Command {
+pub(crate) fn qemu(vmlinuz: &Path, initrd: &Path, machine: &[&str]) -> Command {
     let mut qemu = Command::new("qemu-system-x86_64");
-    // Emulated on purpose: the same everywhere, also where this machine is itself a virtual one.
-    qemu.args(["-nodefaults", "-no-user-config", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "3G"])
+    qemu.args(["-nodefaults", "-no-user-config", "-cpu", "max"])
+        .args(machine)
         .args(["-display", "none", "-no-reboot", "-serial", "stdio", "-kernel"])
         .arg(vmlinuz)
         .arg("-initrd")
@@ -192,8 +212,9 @@ fn qemu(vmlinuz: &Path, initrd: &Path) -> Command {
     qemu
 }
 
-/// Shows what the guest prints until it has told its status; ends the machine in any case.
-fn watch(mut machine: Child) -> Result<u32> {
+/// Starts it and hands over what it prints until it has told its status; ends the machine in any case.
+pub(crate) fn watch(machine: &mut Command, limit: Duration, told: impl FnMut(&str)) -> Result<u32> {
+    let mut machine = machine.spawn().context("starting qemu-system-x86_64")?;
     let console = machine.stdout.take().context("the machine has no console")?;
     let (sender, lines) = mpsc::channel();
     let reader = std::thread::spawn(move || {
@@ -203,7 +224,7 @@ fn watch(mut machine: Child) -> Result<u32> {
             }
         }
     });
-    let status = listen(&lines, Instant::now() + LIMIT);
+    let status = listen(&lines, limit, told);
     // It may have ended by itself; an error then says only that.
     let _ = machine.kill();
     machine.wait().context("waiting for qemu")?;
@@ -212,15 +233,16 @@ fn watch(mut machine: Child) -> Result<u32> {
     status
 }
 
-/// Prints lines until the one with the status, or until the deadline.
-fn listen(lines: &mpsc::Receiver<String>, deadline: Instant) -> Result<u32> {
+/// Hands lines over until the one with the status, or until the time is up.
+fn listen(lines: &mpsc::Receiver<String>, limit: Duration, mut told: impl FnMut(&str)) -> Result<u32> {
+    let deadline = Instant::now() + limit;
     loop {
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => match line.strip_prefix(STATUS) {
                 Some(status) => return status.trim().parse().with_context(|| format!("the guest's last line: {line}")),
-                None => println!("    | {line}"),
+                None => told(&line),
             },
-            Err(RecvTimeoutError::Timeout) => bail!("the virtual machine did not finish within {} s", LIMIT.as_secs()),
+            Err(RecvTimeoutError::Timeout) => bail!("the virtual machine did not finish within {} s", limit.as_secs()),
             Err(RecvTimeoutError::Disconnected) => bail!("the virtual machine ended without telling its status"),
         }
     }
@@ -241,19 +263,21 @@ mod tests {
 
     #[test]
     fn module_files_are_taken_in_order() {
-        let text = "insmod /lib/modules/6.1/llc.ko \ninsmod /lib/modules/6.1/bridge.ko \nbuiltin x\n";
+        let text = "insmod /lib/modules/6.1/llc.ko \ninsmod /lib/modules/6.1/bridge.ko option=0\nbuiltin x\n";
         assert_eq!(insmod_files(text).collect::<Vec<_>>(), ["/lib/modules/6.1/llc.ko", "/lib/modules/6.1/bridge.ko"]);
     }
 
     #[test]
     fn the_guest_tells_its_status_or_has_failed() {
-        let deadline = || Instant::now() + Duration::from_millis(50);
+        let limit = Duration::from_millis(50);
         let (sender, lines) = mpsc::channel();
         sender.send("hello".into()).unwrap();
         sender.send(format!("{STATUS} 3")).unwrap();
-        assert_eq!(listen(&lines, deadline()).unwrap(), 3);
-        assert!(listen(&lines, deadline()).unwrap_err().to_string().contains("did not finish"));
+        let mut told = Vec::new();
+        assert_eq!(listen(&lines, limit, |line| told.push(line.to_owned())).unwrap(), 3);
+        assert_eq!(told, ["hello"]);
+        assert!(listen(&lines, limit, |_| ()).unwrap_err().to_string().contains("did not finish"));
         drop(sender);
-        assert!(listen(&lines, deadline()).unwrap_err().to_string().contains("ended without"));
+        assert!(listen(&lines, limit, |_| ()).unwrap_err().to_string().contains("ended without"));
     }
 }

@@ -5,18 +5,19 @@
 
 use crate::run::{is_root, output, run, step, which};
 use crate::workspace::Workspace;
-use crate::{apt, oldkernel, toolchain};
+use crate::{apt, guestbench, oldkernel, toolchain};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
 
 /// Programs, the Debian packages they come in, and what for.
-const PROGRAMS: [(&str, &str, &str); 38] = [
+const PROGRAMS: [(&str, &str, &str); 39] = [
     ("nginx", "nginx-light", "real servers"),
     ("curl", "curl", "clients"),
     ("nc", "netcat-openbsd", "clients and servers"),
     ("iperf3", "iperf3", "throughput"),
     ("wrk", "wrk", "connection rates"),
+    ("haproxy", "haproxy", "comparison"),
     ("ip", "iproute2", "network namespaces"),
     ("ethtool", "ethtool", "offloads of virtual devices"),
     ("tcpdump", "tcpdump", "captures"),
@@ -52,6 +53,10 @@ const PROGRAMS: [(&str, &str, &str); 38] = [
     ("cc", "build-essential", "linking"),
 ];
 
+/// Where distributions put nginx's stream module.
+const STREAM_MODULES: [&str; 2] =
+    ["/usr/lib/nginx/modules/ngx_stream_module.so", "/usr/lib64/nginx/modules/ngx_stream_module.so"];
+
 /// What building bpf-linker needs.
 const LLVM_PACKAGES: [&str; 2] = ["llvm-22-dev", "libpolly-22-dev"];
 const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
@@ -74,6 +79,8 @@ enum Fix {
     Component(&'static str),
     /// The old kernel's package, unpacked but not installed.
     OldKernel,
+    /// The original's ipvsadm for the virtual machine, likewise.
+    Ipvsadm,
 }
 
 impl Missing {
@@ -86,6 +93,7 @@ impl Missing {
             }
             Fix::Component(name) => format!("`rustup component add {name}`"),
             Fix::OldKernel => "Debian: linux-image-cloud-amd64".into(),
+            Fix::Ipvsadm => "Debian: ipvsadm, unpacked and not installed".into(),
         };
         format!("  {}\n      {fix}", self.what)
     }
@@ -142,6 +150,16 @@ fn missing(ws: &Workspace) -> Vec<Missing> {
         missing
             .push(Missing { what: "a kernel to test the oldest supported version with".into(), fix: Fix::OldKernel });
     }
+    if oldkernel::SUPPORTED && !guestbench::is_here(ws) {
+        missing.push(Missing {
+            what: "ipvsadm of the original (comparison, in a virtual machine)".into(),
+            fix: Fix::Ipvsadm,
+        });
+    }
+    if !STREAM_MODULES.iter().any(|path| Path::new(path).exists()) {
+        let fix = Fix::Packages(&["libnginx-mod-stream"]);
+        missing.push(Missing { what: "nginx's stream module (comparison)".into(), fix });
+    }
     missing
 }
 
@@ -153,7 +171,7 @@ fn install(ws: &Workspace, missing: &[Missing]) -> Result<()> {
             Fix::Package(package) => packages.push(*package),
             Fix::Packages(more) => packages.extend(*more),
             Fix::Linker => packages.extend(LLVM_PACKAGES),
-            Fix::Component(_) | Fix::OldKernel => {}
+            Fix::Component(_) | Fix::OldKernel | Fix::Ipvsadm => {}
         }
     }
     if !packages.is_empty() {
@@ -164,6 +182,7 @@ fn install(ws: &Workspace, missing: &[Missing]) -> Result<()> {
             Fix::Linker => step("bpf-linker from crates.io (a minute or two, once)", install_linker)?,
             Fix::Component(name) => step(name, || run(Command::new("rustup").args(["component", "add", name])))?,
             Fix::OldKernel => step("the old kernel", || oldkernel::fetch(ws))?,
+            Fix::Ipvsadm => step("the original's ipvsadm", || guestbench::fetch(ws))?,
             Fix::Package(_) | Fix::Packages(_) => {}
         }
     }

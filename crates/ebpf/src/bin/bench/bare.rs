@@ -19,11 +19,11 @@ use rvs_wire::{Be16, Be32};
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Key {
-    src: Be32,
-    dst: Be32,
-    sport: Be16,
-    dport: Be16,
-    proto: u32,
+    pub(crate) src: Be32,
+    pub(crate) dst: Be32,
+    pub(crate) sport: Be16,
+    pub(crate) dport: Be16,
+    pub(crate) proto: u32,
 }
 
 /// Where it goes: 0 NAT, 3 DR, 2 TUN, as the kernel numbers them.
@@ -34,13 +34,13 @@ pub struct Target {
     source: Be32,
     port: Be16,
     forward: u16,
-    mac: [u16; 6],
-    ifindex: u32,
+    pub(crate) mac: [u16; 6],
+    pub(crate) ifindex: u32,
     last: u64,
 }
 
 #[btf_map]
-static BARE_FLOWS: HashMap<Key, Target, 1048576> = HashMap::new();
+pub(crate) static BARE_FLOWS: HashMap<Key, Target, 1048576> = HashMap::new();
 #[btf_map]
 static BARE_STATS: PerCpuArray<[u64; 2], 16> = PerCpuArray::new();
 

@@ -4,6 +4,7 @@
 #![no_main]
 
 mod bare;
+mod floor;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{bpf_adj_room_mode::BPF_ADJ_ROOM_MAC, xdp_action};
@@ -27,8 +28,8 @@ pub struct Template {
     flow_mask: u32,
     /// First flow.
     flow_base: u32,
-    /// 1: IPv6.
-    v6: u32,
+    /// 1: IPv6. 2: an answer, whose client is the destination.
+    kind: u32,
 }
 
 #[btf_map]
@@ -98,8 +99,13 @@ unsafe fn fill(start: usize, template: *const Template) {
             *sequence = (*sequence).wrapping_add(1);
             let flow =
                 ((*sequence).wrapping_mul(0x9e37_79b1) & (*template).flow_mask).wrapping_add((*template).flow_base);
-            // The last half word of the source address, and the source port.
-            let (address, port) = if (*template).v6 != 0 { (18, 27) } else { (14, 17) };
+            // The last half word of the client's address, and the client's port.
+            let (address, port) = match (*template).kind {
+                0 => (14, 17),
+                1 => (18, 27),
+                2 => (16, 18),
+                _ => (26, 28),
+            };
             *frame.add(address) = ((flow >> 14) as u16).to_be();
             *frame.add(port) = (1024 + (flow & 0x3fff) as u16).to_be();
         }
@@ -110,6 +116,20 @@ unsafe fn fill(start: usize, template: *const Template) {
 #[xdp]
 pub fn base_xdp(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_DROP
+}
+
+/// Where [`wire_xdp`] sends everything: an interface's index.
+#[btf_map]
+static WIRE: Array<u32, 1> = Array::new();
+
+/// A wire: every frame out of another interface, unread.
+#[xdp]
+pub fn wire_xdp(_ctx: XdpContext) -> u32 {
+    match WIRE.get(0) {
+        // SAFETY: a helper that takes two numbers.
+        Some(ifindex) => unsafe { helpers::bpf_redirect(*ifindex, 0) as u32 },
+        None => xdp_action::XDP_ABORTED,
+    }
 }
 
 /// The baseline: nothing.
