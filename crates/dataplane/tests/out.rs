@@ -21,6 +21,9 @@ use rvs_wire::tcp::{ACK, RST, SYN};
 use rvs_wire::{Addr, Be16, Family};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
+/// Makes a frame from one end to another.
+type Maker = fn((IpAddr, u16), (IpAddr, u16), &Shape) -> Vec<u8>;
+
 const LIMITS: Limits = Limits { conns: 1024, services: 64, dests: 512 };
 const UNCHANGED: u32 = u32::MAX;
 
@@ -104,7 +107,7 @@ fn pieces(from: (IpAddr, u16), to: (IpAddr, u16), payload: &[u8], id: u16) -> Ve
     let piece = |(n, chunk): (usize, &[u8])| {
         let (at, more) = (n as u16 * 1024, n + 1 < count);
         let shape = if from.0.is_ipv4() {
-            Shape { frag: at / 8 | if more { 0x2000 } else { 0 }, id, ..Shape::default() }
+            Shape { frag: (at / 8) | if more { 0x2000 } else { 0 }, id, ..Shape::default() }
         } else {
             let [high, low] = at.to_be_bytes();
             let [a, b] = id.to_be_bytes();
@@ -292,8 +295,7 @@ fn health_checks_travel_as_clients_packets_do() {
                 );
                 let port = 40_000 + number;
                 let shape = Shape { payload: "ping".into(), ..Shape::default() };
-                let answers: [fn((IpAddr, u16), (IpAddr, u16), &Shape) -> Vec<u8>; 2] =
-                    [|a, b, shape| frames::tcp(a, b, SYN | ACK, shape), frames::udp];
+                let answers: [Maker; 2] = [|a, b, shape| frames::tcp(a, b, SYN | ACK, shape), frames::udp];
                 for answer in answers {
                     let sent = answer((s.back, port), (s.server, 8080), &shape);
                     let out = leaves(&director, &model, mark, &sent).unwrap();
