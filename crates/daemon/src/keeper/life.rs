@@ -195,6 +195,7 @@ impl Keeper {
         let kept: HashSet<ServiceKey> = self.keys().collect();
         self.leaving.retain(|key| !kept.contains(key));
         self.leaving.extend(before.difference(&kept));
+        // Of the whole daemon: VRRP has its part by now.
         self.log("Reload complete");
         activations.into_iter().for_each(|line| self.log(line));
         self.changed = true;

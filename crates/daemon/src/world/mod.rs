@@ -216,7 +216,7 @@ impl Director {
         self.estate.set_statics(now, &self.catalogue, &self.monitor);
         self.watch_statics(now);
         self.open_ports(now);
-        info("Reload complete");
+        // That the whole daemon has reloaded is said by the keeper of virtual servers, which comes behind this.
         self.wish(Wish::Reloaded);
     }
 
