@@ -13,7 +13,7 @@ use crate::begin::Stages;
 use crate::conn::{life, tcp, udp};
 use crate::flow::{Flow, L3, classify, piece};
 use crate::plan::Plan;
-use crate::sched::{self, Candidate, Candidates, Kind, Request, Step, Walk, mh};
+use crate::sched::{self, Candidate, Candidates, Kind, Request, mh};
 use crate::service::Found;
 use crate::tables::{Count, Tables, sched_state};
 use crate::tunnel::Inner;
@@ -675,15 +675,6 @@ impl Candidates for List<'_> {
     fn candidate(&self, index: u32) -> Option<Candidate> {
         let entry = self.model.lists.get((self.slot.first + index) as usize)?;
         Some(Candidate::of(entry.weight, self.model.dests.get(entry.dest as usize)?))
-    }
-
-    fn repeat<S: Step>(&self, steps: u32, over: &S::Over, mut state: S) -> S {
-        for number in 0..steps {
-            if state.step(self, over, number) == Walk::Break {
-                break;
-            }
-        }
-        state
     }
 
     fn place(&self, place: u32) -> Option<u32> {

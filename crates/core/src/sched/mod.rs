@@ -207,16 +207,23 @@ pub fn pick<C: Candidates>(kind: Kind, list: &C, request: &Request<'_>, state: &
 }
 
 /// What a scheduler may know about the destinations of a service, and what it may remember.
-pub trait Candidates {
+pub trait Candidates: Sized {
     /// Number of entries in the list.
     fn count(&self) -> u32;
 
     /// The entry at `index`.
     fn candidate(&self, index: u32) -> Option<Candidate>;
 
-    /// Takes up to `steps` steps, until one breaks. The state goes in and comes out by value, because the kernel's loop helper
-    /// wants everything that a step touches in one place.
-    fn repeat<S: Step>(&self, steps: u32, over: &S::Over, state: S) -> S;
+    /// Takes up to `steps` steps, until one breaks. The state goes in and comes out by value, because the kernel's loop helper,
+    /// which takes the place of this loop in the programs, wants everything that a step touches in one place.
+    fn repeat<S: Step>(&self, steps: u32, over: &S::Over, mut state: S) -> S {
+        for number in 0..steps {
+            if state.step(self, over, number) == Walk::Break {
+                break;
+            }
+        }
+        state
+    }
 
     /// The place number `place` of the scheduler's table: an index into the list.
     fn place(&self, place: u32) -> Option<u32>;

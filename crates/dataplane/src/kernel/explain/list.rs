@@ -4,7 +4,7 @@ use super::copy::Copy;
 use rvs_core::abi::{
     Block, CacheKey, ListEntry, Locality, NO_PLACE, ROW_PLACES, Remembered, Replicas, ServiceId, ServiceSlot,
 };
-use rvs_core::sched::{self, Candidate, Candidates, Request, Step, Walk};
+use rvs_core::sched::{self, Candidate, Candidates, Request};
 use rvs_core::tables::Tables;
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
@@ -36,15 +36,6 @@ impl Candidates for List<'_> {
     fn candidate(&self, index: u32) -> Option<Candidate> {
         let entry = self.entry(index)?;
         Some(Candidate::of(entry.weight, self.copy.dest(entry.dest)?))
-    }
-
-    fn repeat<S: Step>(&self, steps: u32, over: &S::Over, mut state: S) -> S {
-        for number in 0..steps {
-            if state.step(self, over, number) == Walk::Break {
-                break;
-            }
-        }
-        state
     }
 
     fn place(&self, place: u32) -> Option<u32> {
