@@ -4,7 +4,6 @@ use super::params::{Admin, ServiceParams};
 use crate::verdict::Verdict;
 use core::net::SocketAddr;
 use rvs_machine::Time;
-use std::collections::BTreeMap;
 
 /// What happens to a virtual server.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,8 +37,6 @@ pub enum ServiceInput {
     },
     /// Other parameters. Real servers are told apart by their addresses; what is the same stays as it is.
     Reload(ServiceParams),
-    /// This is in the table, since somebody else has changed it: it is put right.
-    Observed(BTreeMap<Dest, i64>),
     /// It ends.
     Stop {
         /// Leave the table as it is.

@@ -378,10 +378,6 @@ impl Machine for Service {
                 }
             }
             ServiceInput::Reload(params) => self.reload(params),
-            ServiceInput::Observed(table) => {
-                self.table = table;
-                self.touched = Touched::All;
-            }
             ServiceInput::Stop { keep } => self.stop(keep),
         }
         self.finish();

@@ -403,14 +403,6 @@ fn another_daemon_goes_on_without_a_word() {
 }
 
 #[test]
-fn what_others_did_to_the_table_is_put_right() {
-    let mut bench = Bench::started(params(vec![real(11, 1), real(12, 2)]));
-    bench.table = [(Dest::Real(address(12)), 7), (Dest::Real(address(99)), 1)].into();
-    bench.give(ServiceInput::Observed(bench.table.clone()));
-    assert_eq!(bench.table(), [(11, 1), (12, 2)]);
-}
-
-#[test]
 fn administrators_and_agents_decide_apart_from_health() {
     let mut bench = Bench::started(ServiceParams { sorry: sorry(false), ..params(vec![real(11, 4), real(12, 4)]) });
     assert_eq!(bench.admin(11, Admin::Drain), ["Setting service [10.0.2.11] of VS V to drain: work"]);
