@@ -89,12 +89,22 @@ pub(crate) fn install(ws: &Workspace, args: &[String]) -> Result<()> {
     for file in DOCS {
         text(&target.at("share/doc/rvs").join(file), &fs::read_to_string(ws.root.join(file))?)?;
     }
-    for page in fs::read_dir(ws.root.join("docs"))? {
-        let page = page?.path();
-        let name = page.file_name().context("a page has a name")?;
-        text(&target.at("share/doc/rvs/docs").join(name), &fs::read_to_string(&page)?)?;
-    }
+    pages(&ws.root.join("docs"), &target.at("share/doc/rvs/docs"))?;
     println!("{files} files and the documentation below {}", target.at("").display());
+    Ok(())
+}
+
+/// Copies the pages of a directory, and of those in it (the plots).
+fn pages(from: &Path, to: &Path) -> Result<()> {
+    for page in fs::read_dir(from)? {
+        let page = page?.path();
+        let target = to.join(page.file_name().context("a page has a name")?);
+        if page.is_dir() {
+            pages(&page, &target)?;
+        } else {
+            text(&target, &fs::read_to_string(&page)?)?;
+        }
+    }
     Ok(())
 }
 

@@ -68,7 +68,7 @@ fn a_packager_finds_everything_below_the_destdir() {
     }
     assert_eq!(fs::read_link(usr.join("sbin/ipvsadm")).unwrap(), Path::new("rvs"));
     assert_eq!(fs::read(usr.join("lib/rvs/rvs.bpf.o")).unwrap()[..4], *b"\x7fELF");
-    for file in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "docs/operating.md", "docs/metrics.md"] {
+    for file in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "docs/operating.md", "docs/performance/services.svg"] {
         assert_eq!(mode(&format!("share/doc/rvs/{file}")), 0o644);
     }
     // Where the files lie while they are packed is nobody's business afterwards.
