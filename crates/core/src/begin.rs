@@ -6,7 +6,7 @@ use crate::abi::{
 };
 use crate::conn::life::End;
 use crate::conn::table::Entered;
-use crate::conn::{Column, Direction, embryo, life, proto, table};
+use crate::conn::{Column, Direction, Hit, embryo, life, proto, table};
 use crate::decide::{answer, forwarded};
 use crate::flow::{Flow, piece};
 use crate::ftp::{self, expect};
@@ -603,9 +603,14 @@ pub(crate) fn enter_reverse<T: Tables>(tables: &T, id: ConnId, conn: &Conn) -> b
         pad: 0,
     };
     let hash = table::hash(&key, tables.hash_seed());
-    if let Some(older) = table::find(tables, &key, hash)
-        && matches!(older.direction, Direction::Out)
-    {
+    let older = table::find(tables, &key, hash).filter(|older| matches!(older.direction, Direction::Out));
+    enter_answers(tables, id, conn, hash, older)
+}
+
+/// Enters a connection under the hash of its answers, in the place of an older one; ends it when there is no room.
+#[inline(always)]
+pub(crate) fn enter_answers<T: Tables>(tables: &T, id: ConnId, conn: &Conn, hash: u64, older: Option<Hit<'_>>) -> bool {
+    if let Some(older) = older {
         table::remove(tables, hash, Direction::Out, older.id);
         older.conn.rev_hash.set(0);
     }

@@ -7,8 +7,9 @@
 //! and port.
 
 use crate::abi::{Conn, FlowKey, Forward, ListEntry, conn_flags};
+use crate::begin::enter_answers;
 use crate::conn::life::{self, End};
-use crate::conn::table::{self, Entered};
+use crate::conn::table;
 use crate::conn::{Direction, Hit};
 use crate::flow::{Flow, piece};
 use crate::fragment;
@@ -92,16 +93,7 @@ pub fn expect_answers<T: Tables>(tables: &T, flow: &Flow, plan: &Plan) -> bool {
         pad: 0,
     };
     let hash = table::hash(&key_of(&key), tables.hash_seed());
-    if let Some(older) = find(tables, &key) {
-        table::remove(tables, hash, Direction::Out, older.id);
-        older.conn.rev_hash.set(0);
-    }
-    if table::insert(tables, hash, Direction::Out, id) != Entered::Done {
-        life::expire(tables, id, conn, tables.now(), End::Now);
-        return false;
-    }
-    conn.rev_hash.set(hash);
-    true
+    enter_answers(tables, id, conn, hash, find(tables, &key))
 }
 
 /// Whether a record is the connection that a client's packet was found to be of: the record may be another's by now.
