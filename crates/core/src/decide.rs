@@ -76,12 +76,18 @@ pub fn known<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> Option<Reas
     if !flow.is_icmp() && !purged {
         life::step(tables, flow, &hit, now);
     }
+    tally(tables, flow, &hit);
+    Some(forwarded(flow, plan))
+}
+
+/// Counts a packet of a connection at its service and destination.
+#[inline(always)]
+pub(crate) fn tally<T: Tables>(tables: &T, flow: &Flow, hit: &Hit<'_>) {
     let count = match hit.direction {
         Direction::In => Count::In(flow.len),
         Direction::Out => Count::Out(flow.len),
     };
     tables.count(hit.conn.service.get(), hit.conn.dest.get(), count);
-    Some(forwarded(flow, plan))
 }
 
 /// A client's SYN on the port of a purged connection is a new connection, whatever the old one's state.

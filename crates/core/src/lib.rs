@@ -32,6 +32,7 @@ pub mod rewrite;
 pub mod sched;
 pub mod service;
 pub mod settings;
+pub mod short;
 pub mod sip;
 pub mod stats;
 pub mod tables;

@@ -11,7 +11,7 @@ use core::arch::asm;
 use core::cell::Cell;
 use core::ffi::c_void;
 use rvs_core::abi::{
-    Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry,
+    Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, Hop, ListEntry,
     MARK_RULES as MARK_RULE_COUNT, MarkRule, ProbeFlow, SHARDS as SHARD_COUNT, Service, ServiceId, ServiceKey,
     ServiceSlot, Shard, bpf_spin_lock,
 };
@@ -37,6 +37,17 @@ impl<const XDP: bool> Maps<XDP> {
     #[inline(always)]
     pub(crate) fn at(now: u64) -> Self {
         Self { now }
+    }
+}
+
+impl<const XDP: bool> Maps<XDP> {
+    /// The way of a packet of `len` bytes, if XDP can send it: not when it is too big, or the tunnel wants a sum over all of it.
+    #[inline(always)]
+    pub(crate) fn way(&self, plan: &Plan, len: u32) -> Option<&'static Hop> {
+        if plan.is_tunnel() && plan.tunnel().is_summed() {
+            return None;
+        }
+        hop::fresh(plan, self.now).filter(|hop| plan.fits(len, hop::mtu(hop, plan, self.now)))
     }
 }
 
@@ -243,11 +254,7 @@ impl<const XDP: bool> Tables for Maps<XDP> {
         if !XDP {
             return true;
         }
-        // Sums over whole packets, and packets for this host, are TC's.
-        if plan.is_local() || (plan.is_tunnel() && plan.tunnel().is_summed()) {
-            return false;
-        }
-        hop::fresh(plan, self.now).is_some_and(|hop| plan.fits(len, hop::mtu(hop, plan, self.now)))
+        !plan.is_local() && self.way(plan, len).is_some()
     }
 
     #[inline(always)]

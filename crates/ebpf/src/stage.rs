@@ -385,6 +385,25 @@ macro_rules! decision {
 decision!(stage_look_tc, stage_begin_tc, decide_tc, TcMaps, Skb, __sk_buff);
 decision!(stage_look_xdp, stage_begin_xdp, decide_xdp, XdpMaps, Xdp, xdp_md);
 
+/// No hook's code: the packet has to take the long way.
+const LONG_WAY: u32 = u32::MAX;
+
+/// The short way of a packet at XDP; gives the hook's code, or [`LONG_WAY`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stage_short_xdp(context: *mut xdp_md, now: u64) -> u32 {
+    xdp::short(Xdp(context), now).unwrap_or(LONG_WAY)
+}
+
+/// The short way of a packet at XDP; gives the hook's code.
+#[inline(always)]
+pub(crate) fn short_xdp(packet: Xdp, now: u64) -> Option<u32> {
+    match stage_short_xdp(packet.0, now) {
+        LONG_WAY => None,
+        action => Some(action),
+    }
+}
+
 /// A reason that went through a register.
 #[inline(always)]
 pub(crate) fn reason(number: u32) -> Reason {

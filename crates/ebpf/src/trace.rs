@@ -8,12 +8,17 @@ use rvs_core::trace::{Trace, describe, wants};
 
 const SECOND: u64 = 1_000_000_000;
 
+/// Whether anybody watches.
+#[inline(always)]
+pub(crate) fn is_on() -> bool {
+    // SAFETY: values of arrays live as long as the program; volatile, because user space writes it.
+    TRACE.get_ptr(0).is_some_and(|trace| unsafe { ptr::read_volatile((&raw const (*trace).until).cast::<u32>()) } != 0)
+}
+
 /// Tells of the packet in the record of `worker`, which ended with the reason of this number.
 #[inline(always)]
 pub(crate) fn tell(worker: Worker, number: u32) {
-    let Some(trace) = TRACE.get_ptr(0) else { return };
-    // SAFETY: values of arrays live as long as the program; volatile, because user space writes it.
-    if unsafe { ptr::read_volatile((&raw const (*trace).until).cast::<u32>()) } != 0 {
+    if is_on() {
         stage_trace(worker as u32, number);
     }
 }

@@ -14,11 +14,17 @@ pub(crate) fn count(reason: Reason) {
 /// Counts a packet under the reason with this number, and tells who watches.
 #[inline(always)]
 pub(crate) fn count_number(worker: Worker, number: u32) {
+    add(number);
+    trace::tell(worker, number);
+}
+
+/// Counts a packet under the reason with this number, while nobody watches.
+#[inline(always)]
+pub(crate) fn add(number: u32) {
     if let Some(counter) = REASONS.get_ptr_mut(number) {
         // SAFETY: a per-CPU value that only this program run touches now.
         unsafe { *counter += 1 };
     }
-    trace::tell(worker, number);
 }
 
 /// For a packet that XDP does not send on. One that passes comes to TC next, which names its reason: here it is only deferred.

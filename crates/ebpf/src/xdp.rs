@@ -1,9 +1,9 @@
 //! The XDP hook: an accelerator for packets of which everything is known. What is not, it leaves to TC as it came.
 
 use crate::access::Xdp;
-use crate::kernel::{dest, keeps_df, now};
+use crate::kernel::{XdpMaps, dest, keeps_df, now};
 use crate::maps::{Worker, work};
-use crate::{hop, stage, verdict};
+use crate::{hop, stage, trace, verdict};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::xdp;
@@ -12,6 +12,7 @@ use rvs_core::flow::Flow;
 use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
+use rvs_core::short;
 use rvs_core::trace::hook;
 use rvs_core::tunnel::Inner;
 use rvs_core::verdict::Reason;
@@ -25,6 +26,34 @@ pub fn rvs_xdp(ctx: XdpContext) -> u32 {
         return verdict::xdp(Reason::NotForUs);
     }
     let now = now();
+    if let Some(action) = stage::short_xdp(packet, now) {
+        return action;
+    }
+    long(packet, now)
+}
+
+/// The short way; `None` when the packet has to take the long one.
+#[inline(always)]
+pub(crate) fn short(packet: Xdp, now: u64) -> Option<u32> {
+    if trace::is_on() {
+        return None;
+    }
+    let maps = XdpMaps::at(now);
+    let flow = short::headers(&packet)?;
+    let (hit, plan) = short::decide(&maps, &flow)?;
+    let hop = maps.way(&plan, flow.len)?;
+    let reason = short::take(&maps, &flow, &hit, &plan);
+    let mut frame = packet;
+    if apply(packet, &flow, &plan).and_then(|()| frame.write(0, hop::header(hop))).is_none() {
+        return Some(verdict::xdp(Reason::RewriteFailed));
+    }
+    verdict::add(reason as u32);
+    Some(leave(packet, hop.ifindex))
+}
+
+/// The long way, which every packet can take.
+#[inline(always)]
+fn long(packet: Xdp, now: u64) -> u32 {
     let Some((flow, plan)) = work(Worker::Xdp, hook::XDP) else { return verdict::xdp(Reason::NoConfig) };
     let number = stage::decide_xdp(packet, flow, plan, now);
     if Reason::is_forwarded(number) {
@@ -48,12 +77,17 @@ fn is_for_us(packet: Xdp) -> bool {
 fn forward(packet: Xdp, flow: &Flow, plan: &Plan, number: u32) -> u32 {
     // The decision saw to it that the entry is there and good.
     let Some(hop) = hop::entry(plan) else { return verdict::xdp(Reason::NoRoute) };
-    let (header, ifindex) = (hop::header(hop), hop.ifindex);
-    let mut packet = packet;
-    if stage::apply_xdp(packet, flow, plan).and_then(|()| packet.write(0, header)).is_none() {
+    let mut frame = packet;
+    if stage::apply_xdp(packet, flow, plan).and_then(|()| frame.write(0, hop::header(hop))).is_none() {
         return verdict::xdp(Reason::RewriteFailed);
     }
     verdict::count_number(Worker::Xdp, number);
+    leave(packet, hop.ifindex)
+}
+
+/// Lets a finished frame out.
+#[inline(always)]
+fn leave(packet: Xdp, ifindex: u32) -> u32 {
     // SAFETY: the kernel hands a valid context to the program; the helper takes no pointers.
     unsafe {
         if (*packet.0).ingress_ifindex == ifindex {

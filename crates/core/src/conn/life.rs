@@ -154,12 +154,19 @@ pub fn step<T: Tables>(tables: &T, flow: &Flow, hit: &Hit<'_>, now: u64) {
             break;
         }
     }
+    rest(tables, protocol, hit, now);
+    if conn.control.get() != 0 && proto::is_established(protocol, conn.state.get(), hit.direction) {
+        assure(tables, conn.control.get());
+    }
+}
+
+/// Restarts a connection's timer for a packet that leaves it in its state.
+#[inline(always)]
+pub fn rest<T: Tables>(tables: &T, protocol: u8, hit: &Hit<'_>, now: u64) {
+    let conn = hit.conn;
     refresh(conn, now, timeout_ms(tables, protocol, conn.state.get()));
     if matches!(hit.direction, Direction::In) {
         conn.in_pkts.set(conn.in_pkts.get().wrapping_add(1));
-    }
-    if conn.control.get() != 0 && proto::is_established(protocol, conn.state.get(), hit.direction) {
-        assure(tables, conn.control.get());
     }
 }
 
@@ -185,6 +192,15 @@ pub fn note_first_word<T: Tables>(tables: &T, id: ConnId, event: u8, of_server: 
     {
         tables.add(if event & RST != 0 { &dest.refused } else { &dest.answered }, 1);
     }
+}
+
+/// Whether there is nothing to tell the template of a connection with this [`Conn::control`].
+#[inline(always)]
+pub fn is_assured<T: Tables>(tables: &T, control: u32) -> bool {
+    control == 0
+        || tables
+            .conn(control.wrapping_sub(1))
+            .is_none_or(|template| template.flags.get() & conn_flags::ASSURED != 0)
 }
 
 /// Tells a persistence template that a connection under it was established.

@@ -7,7 +7,7 @@ use super::{Column, Direction, sctp, tcp, udp};
 use crate::abi::Timeouts;
 use crate::settings::Settings;
 use rvs_wire::ipv4::proto::{SCTP, TCP, UDP};
-use rvs_wire::tcp::{RST, SYN};
+use rvs_wire::tcp::{ACK, FIN, RST, SYN};
 
 /// The event of a packet that the balancer has no other name for.
 pub const NO_EVENT: u8 = 0;
@@ -57,6 +57,16 @@ pub fn next(proto: u8, state: u8, event: u8, column: Column, secure: bool) -> u8
         TCP => tcp::next(state, event, column, secure),
         SCTP => sctp::next(state, event, column),
         _ => udp::NORMAL,
+    }
+}
+
+/// Whether a packet leaves a connection that is established as it is, from whichever side it comes: most packets do.
+#[inline(always)]
+pub const fn rests(proto: u8, state: u8, event: u8) -> bool {
+    match proto {
+        TCP => state == tcp::State::Established as u8 && event & (SYN | FIN | RST | ACK) == ACK,
+        UDP => true,
+        _ => false,
     }
 }
 
