@@ -30,7 +30,7 @@ use rvs_wire::{Addr, Be16};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Version of everything in this file; part of the path that the maps are pinned under.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// Priority of packets that are only tried, by the kernel's test runs: they have not come from anywhere.
 pub const TRIAL: u32 = 0x5256_5354;

@@ -261,7 +261,7 @@ fn call_in<T: Stages>(tables: &T, flow: &Flow, found: &Found<'_>, entry: u32, se
         return Reason::NatOut;
     }
     // The same two ends may have been in another call, with another server.
-    if let Some(hit) = table::find(tables, &flow.key, table::hash(&flow.key, tables.hash_seed())) {
+    if let Some(hit) = table::find(tables, &flow.key, table::hash(&flow.key, tables)) {
         life::expire(tables, hit.id, hit.conn, tables.now(), End::Now);
     }
     let Some(id) = tables.alloc_conn() else { return Reason::TableFull };
@@ -357,7 +357,7 @@ fn choose<T: Stages>(tables: &T, flow: &Flow, found: &Found<'_>) -> Result<Choic
 #[inline(always)]
 fn record<T: Tables>(tables: &T, flow: &Flow, embryonic: bool) -> Result<ConnId, Reason> {
     if embryonic {
-        embryo::take(tables, embryo::ring_of(&flow.key, tables.hash_seed()))
+        embryo::take(tables, embryo::ring_of(&flow.key, tables.seed()))
     } else {
         tables.alloc_conn().ok_or(Reason::TableFull)
     }
@@ -420,7 +420,7 @@ pub fn template_key(flow: &Flow, found: &Found<'_>) -> FlowKey {
 /// Under which hash: that of the key, and of what a persistence engine found.
 #[inline(always)]
 fn template_hash<T: Tables>(tables: &T, key: &FlowKey, call: u64) -> u64 {
-    (table::hash(key, tables.hash_seed()) ^ call.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1
+    (table::hash(key, tables) ^ call.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1
 }
 
 /// What the service's persistence engine found; 0: it has none.
@@ -490,7 +490,7 @@ pub fn create<T: Tables>(
     let masq = entry.forward == Forward::Masq as u8;
     let state = first_state(tables, flow, masq);
     let embryonic = proto::is_embryonic(flow.key.proto, state);
-    identify(conn, &flow.key, table::hash(&flow.key, tables.hash_seed()));
+    identify(conn, &flow.key, table::hash(&flow.key, tables));
     // A service of all ports keeps the client's choice of port, and so does FTP's for ports that are not its own; so does one
     // by mark, if it is persistent.
     let key = owner.key;
@@ -602,7 +602,7 @@ pub(crate) fn enter_reverse<T: Tables>(tables: &T, id: ConnId, conn: &Conn) -> b
         family: conn.family.get(),
         pad: 0,
     };
-    let hash = table::hash(&key, tables.hash_seed());
+    let hash = table::hash(&key, tables);
     let older = table::find(tables, &key, hash).filter(|older| matches!(older.direction, Direction::Out));
     enter_answers(tables, id, conn, hash, older)
 }

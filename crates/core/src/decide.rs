@@ -48,7 +48,7 @@ pub fn known<T: Tables>(tables: &T, flow: &Flow, plan: &mut Plan) -> Option<Reas
         }
     }
     let now = tables.now();
-    let hit = table::find(tables, &flow.key, table::hash(&flow.key, tables.hash_seed()))?;
+    let hit = table::find(tables, &flow.key, table::hash(&flow.key, tables))?;
     // One that controls others lives on: a control connection while its data flow.
     if life::is_expired(hit.conn, now) && hit.conn.controlled.get() == 0 {
         tables.expire(hit.id, End::TimeUp);

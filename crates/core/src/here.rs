@@ -58,7 +58,7 @@ const fn key_of(key: &FlowKey) -> FlowKey {
 /// The live connection that an answer of `key` is of; it may have expired.
 #[inline(always)]
 fn find<'a, T: Tables>(tables: &'a T, key: &FlowKey) -> Option<Hit<'a>> {
-    let hash = table::hash(&key_of(key), tables.hash_seed());
+    let hash = table::hash(&key_of(key), tables);
     table::find_by(tables, hash, |conn, direction| {
         matches!(direction, Direction::Out)
             && conn.forward.get() == Forward::Local as u8
@@ -92,7 +92,7 @@ pub fn expect_answers<T: Tables>(tables: &T, flow: &Flow, plan: &Plan) -> bool {
         family: conn.family.get(),
         pad: 0,
     };
-    let hash = table::hash(&key_of(&key), tables.hash_seed());
+    let hash = table::hash(&key_of(&key), tables);
     enter_answers(tables, id, conn, hash, find(tables, &key))
 }
 

@@ -10,7 +10,7 @@ use crate::abi::{
 };
 use crate::answer::{self, Answer};
 use crate::begin::Stages;
-use crate::conn::{life, tcp, udp};
+use crate::conn::{life, table, tcp, udp};
 use crate::flow::{Flow, L3, classify, piece};
 use crate::plan::Plan;
 use crate::sched::{self, Candidate, Candidates, Kind, Request, mh};
@@ -500,8 +500,12 @@ impl Tables for Model {
         Some(&self.control)
     }
 
-    fn hash_seed(&self) -> u64 {
+    fn seed(&self) -> u64 {
         self.seed
+    }
+
+    fn secret(&self, index: usize) -> u64 {
+        table::secrets(self.seed)[index]
     }
 
     fn bucket_mask(&self) -> u32 {

@@ -39,7 +39,7 @@ pub fn learn<P: Packet + ?Sized, T: Tables>(packet: &P, tables: &T, flow: &Flow)
         Some((mtu, server, client(packet, at as usize, inside)?))
     });
     let Some((mtu, server, key)) = told else { return Reason::IcmpUnrelated };
-    let Some(hit) = table::find(tables, &key, table::hash(&key, tables.hash_seed())) else {
+    let Some(hit) = table::find(tables, &key, table::hash(&key, tables)) else {
         return Reason::IcmpUnrelated;
     };
     let tunnelled = hit.conn.forward.get() == Forward::Tunnel as u8 && matches!(hit.direction, Direction::In);

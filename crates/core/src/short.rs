@@ -14,7 +14,6 @@ use crate::packet::Packet;
 use crate::plan::Plan;
 use crate::tables::Tables;
 use crate::verdict::Reason;
-use rvs_wire::eth::{self, Eth};
 use rvs_wire::ipv4::{self, Ipv4, proto as number};
 use rvs_wire::ipv6::{self, Ipv6};
 use rvs_wire::tcp::TcpHead;
@@ -26,22 +25,9 @@ const TCP_LEN: usize = 20;
 /// Length of a UDP header.
 const UDP_LEN: usize = 8;
 
-/// Understands a packet of the kind that may go the short way.
+/// Understands an IPv4 packet of the kind that may go the short way, in a frame that is for this host.
 #[inline(always)]
-pub fn headers<P: Packet + ?Sized>(packet: &P) -> Option<Flow> {
-    let eth: Eth = packet.read(0)?;
-    if eth.is_group() {
-        return None;
-    }
-    match eth.ethertype {
-        eth::IPV4 => ipv4(packet),
-        eth::IPV6 => ipv6(packet),
-        _ => None,
-    }
-}
-
-#[inline(always)]
-fn ipv4<P: Packet + ?Sized>(packet: &P) -> Option<Flow> {
+pub fn ipv4<P: Packet + ?Sized>(packet: &P) -> Option<Flow> {
     const PLAIN: u8 = 0x45;
     let ip: Ipv4 = packet.read(L3)?;
     let len = ip.total_len.host() as usize;
@@ -56,8 +42,9 @@ fn ipv4<P: Packet + ?Sized>(packet: &P) -> Option<Flow> {
     transport(packet, flow, L3 + ipv4::LEN, len.wrapping_sub(ipv4::LEN))
 }
 
+/// The same of an IPv6 packet.
 #[inline(always)]
-fn ipv6<P: Packet + ?Sized>(packet: &P) -> Option<Flow> {
+pub fn ipv6<P: Packet + ?Sized>(packet: &P) -> Option<Flow> {
     let ip: Ipv6 = packet.read(L3)?;
     let behind = ip.payload_len.host() as usize;
     let len = ipv6::LEN + behind;
@@ -99,34 +86,41 @@ fn transport<P: Packet + ?Sized>(packet: &P, mut flow: Flow, at: usize, there: u
     }
 }
 
-/// The connection of a packet and what is to be done, if it is sent on and moves the connection to no other state. The caller
-/// sees to it that this hook can send it, and then calls [`take`].
+/// The connection of a packet that moves it to no other state.
 #[inline(always)]
-pub fn decide<'a, T: Tables>(tables: &'a T, flow: &Flow) -> Option<(Hit<'a>, Plan)> {
-    let hit = table::find(tables, &flow.key, table::hash(&flow.key, tables.hash_seed()))?;
+pub fn find<'a, T: Tables>(tables: &'a T, flow: &Flow) -> Option<Hit<'a>> {
+    let hit = table::find(tables, &flow.key, table::hash(&flow.key, tables))?;
     let conn = hit.conn;
     let rests = proto::rests(flow.proto, conn.state.get(), flow.tcp_flags);
     if !rests || flow.ttl <= 1 || conn.flags.get() & conn_flags::PURGED != 0 || life::is_expired(conn, tables.now()) {
         return None;
     }
-    if !life::is_assured(tables, conn.control.get()) {
-        return None;
-    }
-    let mut plan = Plan::default();
-    plan.set(hit.id, conn, hit.direction);
-    if plan.is_local() || ftp::is_control(flow, &plan) {
-        return None;
-    }
-    if matches!(hit.direction, Direction::In) {
-        let dest = tables.dest(plan.dest)?;
-        if dest.state.get() != DestState::Live as u8 {
-            return None;
-        }
-    }
-    Some((hit, plan))
+    life::is_assured(tables, conn.control.get()).then_some(hit)
 }
 
-/// Counts a packet that [`decide`] decided, and keeps its connection alive; the reason that it is sent on for.
+/// What is to be done to a packet of a connection that [`find`] found, if it is sent on within its family. The caller sees to it
+/// that this hook can send it, and then calls [`take`].
+#[inline(always)]
+pub fn plan<T: Tables>(tables: &T, flow: &Flow, hit: &Hit<'_>) -> Option<Plan> {
+    let mut plan = Plan::default();
+    plan.set(hit.id, hit.conn, hit.direction);
+    if plan.is_local() || ftp::is_control(flow, &plan) || plan.family != flow.key.family {
+        return None;
+    }
+    if matches!(hit.direction, Direction::In) && tables.dest(plan.dest)?.state.get() != DestState::Live as u8 {
+        return None;
+    }
+    plan.family = flow.key.family;
+    plan.inside = flow.key.family;
+    if !flow.is_v6() {
+        // Words that are zero need not be looked at.
+        plan.next = Addr::v4(plan.next.last());
+        plan.addr = Addr::v4(plan.addr.last());
+    }
+    Some(plan)
+}
+
+/// Counts a packet that has its plan, and keeps its connection alive; the reason that it is sent on for.
 #[inline(always)]
 pub fn take<T: Tables>(tables: &T, flow: &Flow, hit: &Hit<'_>, plan: &Plan) -> Reason {
     life::rest(tables, flow.proto, hit, tables.now());

@@ -23,8 +23,11 @@ pub trait Tables {
     /// The root record.
     fn control(&self) -> Option<&Control>;
 
-    /// Seed of the connection table's hash: secret, so that nobody can aim at one bucket.
-    fn hash_seed(&self) -> u64;
+    /// A secret that nobody who sends packets knows: where it leads, nobody can aim.
+    fn seed(&self) -> u64;
+
+    /// One of the [`table::SECRETS`] secret words of the connection table's hash: [`table::secrets`] of the seed.
+    fn secret(&self, index: usize) -> u64;
 
     /// Number of buckets minus 1; the number is a power of two.
     fn bucket_mask(&self) -> u32;

@@ -3,7 +3,7 @@
 use crate::hop;
 use crate::maps::{
     BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, PROBE_FLOWS, SERVICE_INDEX, SERVICES,
-    SHARDS, STATS_DEST, STATS_SERVICE, bucket_mask, hash_seed, ring_size, shard_size,
+    SHARDS, STATS_DEST, STATS_SERVICE, bucket_mask, hash_secret, hash_seed, ring_size, shard_size,
 };
 use crate::{pieces, sip, stage};
 use aya_ebpf::helpers::generated as helpers;
@@ -75,8 +75,13 @@ impl<const XDP: bool> Tables for Maps<XDP> {
     }
 
     #[inline(always)]
-    fn hash_seed(&self) -> u64 {
+    fn seed(&self) -> u64 {
         hash_seed()
+    }
+
+    #[inline(always)]
+    fn secret(&self, index: usize) -> u64 {
+        hash_secret(index)
     }
 
     #[inline(always)]

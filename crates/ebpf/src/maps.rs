@@ -3,6 +3,7 @@
 use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use rvs_core::abi;
+use rvs_core::conn::table::SECRETS;
 use rvs_core::trace;
 
 /// `BPF_F_MMAPABLE`: user space reads and writes these in place. It also lets values begin at a page, so that records of the size of
@@ -245,6 +246,9 @@ static BUCKET_MASK: u32 = 1023;
 /// Secret of the connection hash.
 #[unsafe(no_mangle)]
 static HASH_SEED: u64 = 0;
+/// What the secret comes to for the table of connections.
+#[unsafe(no_mangle)]
+static HASH_SECRETS: [u64; SECRETS] = [0; SECRETS];
 
 /// UDP port that `rvs_decap` takes GUE at, host order.
 #[unsafe(no_mangle)]
@@ -278,6 +282,12 @@ pub(crate) fn bucket_mask() -> u32 {
 #[inline(always)]
 pub(crate) fn hash_seed() -> u64 {
     load(&HASH_SEED)
+}
+
+/// Secret word of the hash of the table of connections.
+#[inline(always)]
+pub(crate) fn hash_secret(index: usize) -> u64 {
+    load(&HASH_SECRETS[index])
 }
 
 /// Reads a constant that the loader filled in, which the compiler must not take for its initial value.

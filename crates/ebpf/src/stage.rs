@@ -24,6 +24,7 @@ use rvs_core::path_mtu;
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
 use rvs_core::service::{self, Found};
+use rvs_core::short;
 use rvs_core::tables::Tables;
 use rvs_core::verdict::Reason;
 use rvs_wire::Be16;
@@ -388,21 +389,29 @@ decision!(stage_look_xdp, stage_begin_xdp, decide_xdp, XdpMaps, Xdp, xdp_md);
 /// No hook's code: the packet has to take the long way.
 const LONG_WAY: u32 = u32::MAX;
 
-/// The short way of a packet at XDP; gives the hook's code, or [`LONG_WAY`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn stage_short_xdp(context: *mut xdp_md, now: u64) -> u32 {
-    xdp::short(Xdp(context), now).unwrap_or(LONG_WAY)
+macro_rules! short_way {
+    ($stage:ident, $short:ident, $access:ident, $context:ty, $hook:ident, $family:ident) => {
+        /// The short way of a packet of this family; gives the hook's code, or [`LONG_WAY`].
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $stage(context: *mut $context, now: u64) -> u32 {
+            let packet = $access(context);
+            short::$family(&packet).and_then(|flow| $hook::short(packet, &flow, now)).unwrap_or(LONG_WAY)
+        }
+
+        /// The short way of a packet of this family; gives the hook's code.
+        #[inline(always)]
+        pub(crate) fn $short(packet: $access, now: u64) -> Option<u32> {
+            match $stage(packet.0, now) {
+                LONG_WAY => None,
+                action => Some(action),
+            }
+        }
+    };
 }
 
-/// The short way of a packet at XDP; gives the hook's code.
-#[inline(always)]
-pub(crate) fn short_xdp(packet: Xdp, now: u64) -> Option<u32> {
-    match stage_short_xdp(packet.0, now) {
-        LONG_WAY => None,
-        action => Some(action),
-    }
-}
+short_way!(stage_short4_xdp, short4_xdp, Xdp, xdp_md, xdp, ipv4);
+short_way!(stage_short6_xdp, short6_xdp, Xdp, xdp_md, xdp, ipv6);
 
 /// A reason that went through a register.
 #[inline(always)]

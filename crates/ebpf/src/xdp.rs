@@ -8,6 +8,7 @@ use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
+use rvs_core::conn::{Direction, Hit};
 use rvs_core::flow::Flow;
 use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
@@ -16,35 +17,47 @@ use rvs_core::short;
 use rvs_core::trace::hook;
 use rvs_core::tunnel::Inner;
 use rvs_core::verdict::Reason;
-use rvs_wire::eth::Eth;
+use rvs_wire::Be16;
+use rvs_wire::eth::{self, Eth};
 
 /// Decides and, where it can, finishes a packet before the kernel makes anything of it.
 #[xdp]
 pub fn rvs_xdp(ctx: XdpContext) -> u32 {
     let packet = Xdp(ctx.ctx);
-    if !is_for_us(packet) {
-        return verdict::xdp(Reason::NotForUs);
-    }
+    let Some(ethertype) = type_of_ours(packet) else { return verdict::xdp(Reason::NotForUs) };
     let now = now();
-    if let Some(action) = stage::short_xdp(packet, now) {
+    if !trace::is_on()
+        && let Some(action) = match ethertype {
+            eth::IPV4 => stage::short4_xdp(packet, now),
+            eth::IPV6 => stage::short6_xdp(packet, now),
+            _ => None,
+        }
+    {
         return action;
     }
     long(packet, now)
 }
 
-/// The short way; `None` when the packet has to take the long one.
+/// The short way of a packet that was understood; `None` when it has to take the long one.
 #[inline(always)]
-pub(crate) fn short(packet: Xdp, now: u64) -> Option<u32> {
-    if trace::is_on() {
-        return None;
-    }
+pub(crate) fn short(packet: Xdp, flow: &Flow, now: u64) -> Option<u32> {
     let maps = XdpMaps::at(now);
-    let flow = short::headers(&packet)?;
-    let (hit, plan) = short::decide(&maps, &flow)?;
+    let hit = short::find(&maps, flow)?;
+    // Apart, so that the compiler knows in each what the other one would do.
+    match hit.direction {
+        Direction::In => carry(packet, &maps, flow, &Hit { direction: Direction::In, ..hit }),
+        Direction::Out => carry(packet, &maps, flow, &Hit { direction: Direction::Out, ..hit }),
+    }
+}
+
+/// The rest of the short way.
+#[inline(always)]
+fn carry(packet: Xdp, maps: &XdpMaps, flow: &Flow, hit: &Hit<'_>) -> Option<u32> {
+    let plan = short::plan(maps, flow, hit)?;
     let hop = maps.way(&plan, flow.len)?;
-    let reason = short::take(&maps, &flow, &hit, &plan);
+    let reason = short::take(maps, flow, hit, &plan);
     let mut frame = packet;
-    if apply(packet, &flow, &plan).and_then(|()| frame.write(0, hop::header(hop))).is_none() {
+    if apply(packet, flow, &plan).and_then(|()| frame.write(0, hop::header(hop))).is_none() {
         return Some(verdict::xdp(Reason::RewriteFailed));
     }
     verdict::add(reason as u32);
@@ -63,14 +76,14 @@ fn long(packet: Xdp, now: u64) -> u32 {
     verdict::xdp(stage::reason(number))
 }
 
-/// Whether the frame is addressed to the interface that it came in through. An interface that listens to all shows frames
+/// The type of a frame that is addressed to the interface that it came in through. An interface that listens to all shows frames
 /// for others as well, among them those that a director sent to its real servers: to send these on would be a loop.
 #[inline(always)]
-fn is_for_us(packet: Xdp) -> bool {
+fn type_of_ours(packet: Xdp) -> Option<Be16> {
     // SAFETY: the kernel hands a valid context to the program.
     let ifindex = unsafe { (*packet.0).ingress_ifindex };
-    let (Some(port), Some(frame)) = (hop::xdp_port(ifindex), packet.read::<Eth>(0)) else { return false };
-    frame.dst == hop::halves(&port.mac)
+    let (port, frame) = (hop::xdp_port(ifindex)?, packet.read::<Eth>(0)?);
+    (frame.dst == hop::halves(&port.mac)).then_some(frame.ethertype)
 }
 
 #[inline(always)]

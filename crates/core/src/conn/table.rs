@@ -10,20 +10,44 @@ use super::{Direction, Hit};
 use crate::abi::{Bucket, Conn, ConnId, FlowKey, conn_flags};
 use crate::tables::Tables;
 
-/// Hash of a key; never 0, which stands for "not entered".
-#[inline(always)]
-pub fn hash(key: &FlowKey, seed: u64) -> u64 {
-    let (s, d) = (key.src.words(), key.dst.words());
-    let ports = (key.sport.raw() as u64) << 32 | (key.dport.raw() as u64) << 16 | (key.proto as u64) << 8;
-    let mut h = seed;
-    h = mix(h, (s[2] as u64) << 32 | s[3] as u64);
-    h = mix(h, (d[2] as u64) << 32 | d[3] as u64);
-    h = mix(h, ports | key.family as u64);
-    if key.family != rvs_wire::Family::V4.raw() {
-        h = mix(h, (s[0] as u64) << 32 | s[1] as u64);
-        h = mix(h, (d[0] as u64) << 32 | d[1] as u64);
+/// Secret words of the hash.
+pub const SECRETS: usize = 10;
+
+/// The secret words that belong to a seed: numbers of SplitMix64.
+pub const fn secrets(seed: u64) -> [u64; SECRETS] {
+    let mut words = [0; SECRETS];
+    let mut state = seed;
+    let mut i = 0;
+    while i < SECRETS {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        words[i] = z ^ (z >> 31);
+        i += 1;
     }
-    h | 1
+    words
+}
+
+/// Hash of a key; never 0, which stands for "not entered".
+///
+/// Pair-multiply-shift (Dietzfelbinger): the upper half of a sum of products of two words of the key, each hidden by a secret
+/// one, is strongly universal, so that nobody who does not know the secrets can aim at a bucket; and the products do not wait
+/// for each other. That half is the lower half here, which buckets are chosen by; the upper one, for tags, is mixed from all.
+#[inline(always)]
+pub fn hash<T: Tables>(key: &FlowKey, tables: &T) -> u64 {
+    let (s, d) = (key.src.words(), key.dst.words());
+    let pair = |at: usize, one: u32, other: u32| {
+        tables.secret(at).wrapping_add(one as u64).wrapping_mul(tables.secret(at + 1).wrapping_add(other as u64))
+    };
+    let ports = (key.sport.raw() as u32) << 16 | key.dport.raw() as u32;
+    let kind = (key.proto as u32) << 8 | key.family as u32;
+    let mut sum = pair(0, s[3], d[3]).wrapping_add(pair(2, ports, kind));
+    if key.family != rvs_wire::Family::V4.raw() {
+        sum = sum.wrapping_add(pair(4, s[0], s[1])).wrapping_add(pair(6, s[2], d[0])).wrapping_add(pair(8, d[1], d[2]));
+    }
+    const ODD: u64 = 0xbf58_476d_1ce4_e5b9;
+    const UPPER: u64 = 0xffff_ffff_0000_0000;
+    sum >> 32 | sum.wrapping_mul(ODD) & UPPER | 1
 }
 
 /// One round of a multiplicative hash (the constants are those of SplitMix64).

@@ -55,7 +55,7 @@ pub fn expect<T: Tables>(tables: &T, parent: ConnId, expected: Expected, port: B
         pad: 0,
     };
     let dport = if client { Be16::new(of.dport.get().host().wrapping_sub(1)) } else { port };
-    if let Some(hit) = table::find(tables, &key, table::hash(&key, tables.hash_seed()))
+    if let Some(hit) = table::find(tables, &key, table::hash(&key, tables))
         && matches!(hit.direction, Direction::In)
     {
         let same = hit.conn.dest.get() == of.dest.get() && hit.conn.dport.get() == dport;
@@ -101,7 +101,7 @@ fn expects<T: Tables>(tables: &T, now: u64) {
 pub fn meet<T: Tables>(tables: &T, flow: &Flow) -> Option<Result<ConnId, Reason>> {
     let now = tables.now();
     let key = FlowKey { sport: Be16::ZERO, ..flow.key };
-    let hit = table::find(tables, &key, table::hash(&key, tables.hash_seed()))?;
+    let hit = table::find(tables, &key, table::hash(&key, tables))?;
     let waits = matches!(hit.direction, Direction::In) && hit.conn.state.get() == State::Listen as u8;
     if !waits || is_over(hit.conn, now) {
         return None;
@@ -127,7 +127,7 @@ fn enter<T: Tables>(tables: &T, key: &FlowKey, like: &Like<'_>, state: u8) -> Re
     let id = tables.alloc_conn().ok_or(Reason::TableFull)?;
     let conn = tables.conn(id).ok_or(Reason::TableFull)?;
     let of = like.of;
-    identify(conn, key, table::hash(key, tables.hash_seed()));
+    identify(conn, key, table::hash(key, tables));
     conn.daddr.set(of.daddr.get());
     conn.dport.set(like.dport);
     conn.dfamily.set(of.dfamily.get());

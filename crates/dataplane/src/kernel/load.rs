@@ -9,6 +9,7 @@ use crate::limits::Limits;
 use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use rvs_core::abi;
+use rvs_core::conn::table::{SECRETS, secrets};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -66,9 +67,10 @@ const SEED_FACT: &str = "seed";
 /// Loads a director's programs and maps and pins them in `home`.
 pub(crate) fn director(home: &Home, limits: &Limits) -> Result<(), Error> {
     features::require()?;
-    let (seed, mask) = (random()?, limits.buckets() - 1);
+    let seed = random()?;
+    let constants = Constants::new(limits.conns, limits.buckets(), seed);
     let mut loader = EbpfLoader::new();
-    constants(&mut loader, &limits.conns, &mask, &seed);
+    constants.fill_in(&mut loader);
     for (name, entries) in sizes(limits) {
         loader.map_max_entries(name, entries);
     }
@@ -91,10 +93,9 @@ pub(crate) fn director(home: &Home, limits: &Limits) -> Result<(), Error> {
 /// of the same ABI. Connections go on, and no packet is left without a program. The lock must be held.
 pub(crate) fn upgrade(home: &Home) -> Result<(), Error> {
     let control_record = Maps::open(home)?.control()?;
-    let seed = seed(home)?;
-    let mask = control_record.buckets.wrapping_sub(1);
+    let constants = Constants::new(control_record.conn_capacity, control_record.buckets, seed(home)?);
     let mut loader = EbpfLoader::new();
-    constants(&mut loader, &control_record.conn_capacity, &mask, &seed);
+    constants.fill_in(&mut loader);
     for name in maps::NAMES {
         loader.map_pin_path(name, home.path(name));
     }
@@ -126,12 +127,26 @@ pub(crate) fn seed(home: &Home) -> Result<u64, Error> {
     home.fact(SEED_FACT).and_then(|seed| seed.parse().ok()).ok_or_else(damaged)
 }
 
-fn constants<'a>(loader: &mut EbpfLoader<'a>, conns: &'a u32, mask: &'a u32, seed: &'a u64) {
-    loader.override_global("CONN_CAPACITY", conns, true).override_global("BUCKET_MASK", mask, true).override_global(
-        "HASH_SEED",
-        seed,
-        true,
-    );
+/// What the programs know from the start.
+struct Constants {
+    conns: u32,
+    bucket_mask: u32,
+    seed: u64,
+    secrets: [u64; SECRETS],
+}
+
+impl Constants {
+    fn new(conns: u32, buckets: u32, seed: u64) -> Self {
+        Self { conns, bucket_mask: buckets.wrapping_sub(1), seed, secrets: secrets(seed) }
+    }
+
+    fn fill_in<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
+        loader
+            .override_global("CONN_CAPACITY", &self.conns, true)
+            .override_global("BUCKET_MASK", &self.bucket_mask, true)
+            .override_global("HASH_SEED", &self.seed, true)
+            .override_global("HASH_SECRETS", &self.secrets, true);
+    }
 }
 
 /// Loads the program of a real server, which takes GUE at `gue_port`, and pins it in `home`. It needs none of the maps; they

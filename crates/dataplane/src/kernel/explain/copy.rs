@@ -21,6 +21,7 @@ use rvs_core::abi::{
     TableRow, active, embryos, flags,
 };
 use rvs_core::begin::{self, Choice, Stages};
+use rvs_core::conn::table::{SECRETS, secrets};
 use rvs_core::conn::{life, table};
 use rvs_core::flow::Flow;
 use rvs_core::mark;
@@ -81,6 +82,7 @@ pub(super) struct Copy<'a> {
     now: u64,
     control: Control,
     seed: u64,
+    secrets: [u64; SECRETS],
     services: Vec<Service>,
     index: HashMap<ServiceKey, ServiceId>,
     lists: Vec<ListEntry>,
@@ -117,10 +119,12 @@ impl<'a> Copy<'a> {
         let control = maps.control()?;
         let used = control.services_used;
         let key = size_of::<CacheKey>();
+        let seed = load::seed(home)?;
         Ok(Self {
             maps,
             now: os::now(Clock::MonotonicCoarse),
-            seed: load::seed(home)?,
+            seed,
+            secrets: secrets(seed),
             services: copied(maps, Area::Services, used)?,
             index: maps.index()?.into_iter().collect(),
             lists: copied(maps, Area::Lists, u32::MAX)?,
@@ -283,8 +287,12 @@ impl Tables for Copy<'_> {
         Some(&self.control)
     }
 
-    fn hash_seed(&self) -> u64 {
+    fn seed(&self) -> u64 {
         self.seed
+    }
+
+    fn secret(&self, index: usize) -> u64 {
+        self.secrets[index]
     }
 
     fn bucket_mask(&self) -> u32 {
@@ -441,7 +449,7 @@ impl Tables for Copy<'_> {
 impl Stages for Copy<'_> {
     fn find_template(&self, flow: &Flow, found: &Found<'_>) -> Option<Choice> {
         let key = begin::template_key(flow, found);
-        let hit = table::find(self, &key, table::hash(&key, self.seed));
+        let hit = table::find(self, &key, table::hash(&key, self));
         let seen = hit.map(|hit| {
             let dest = self.dest(hit.conn.dest.get());
             let live = dest.is_some_and(|dest| dest.state.get() == DestState::Live as u8);

@@ -130,7 +130,7 @@ fn service_port(copy: &Copy<'_>, query: &Query) -> Result<u16, Error> {
 
 /// As [`rvs_core::decide::decide`], noting what is known of the connection.
 fn decide(copy: &Copy<'_>, flow: &Flow, plan: &mut Plan) -> Reason {
-    let hit = table::find(copy, &flow.key, table::hash(&flow.key, copy.hash_seed()));
+    let hit = table::find(copy, &flow.key, table::hash(&flow.key, copy));
     let seen =
         hit.map(|hit| (hit.conn, hit.direction, copy.expiring(hit.conn), life::is_expired(hit.conn, copy.now())));
     let reason = known(copy, flow, plan);
