@@ -43,12 +43,18 @@ pub(crate) enum Way {
     Local,
 }
 
-/// An entry that XDP can send by: it holds, has MAC addresses, and leads out of an interface that takes frames from XDP. (A
-/// driver without a program of its own drops them without a word.)
+/// An entry that holds and has MAC addresses.
 #[inline(always)]
 pub(crate) fn fresh(plan: &Plan, now: u64) -> Option<&'static Hop> {
     let hop = entry(plan)?;
-    (is_for(hop, plan) && hop.until > now && hop.resolved == RESOLVED && hop.xdp == 1).then_some(&*hop)
+    (is_for(hop, plan) && hop.until > now && hop.resolved == RESOLVED).then_some(&*hop)
+}
+
+/// Whether an entry leads out of an interface that takes frames from XDP. (A driver without a program of its own drops them
+/// without a word.)
+#[inline(always)]
+pub(crate) fn takes_frames(hop: &Hop) -> bool {
+    hop.xdp == 1
 }
 
 /// The next hop for a plan, looked up anew when the entry is too old. `None`: there is no way.

@@ -40,21 +40,22 @@ impl<const XDP: bool> Maps<XDP> {
     }
 }
 
-impl<const XDP: bool> Maps<XDP> {
+/// At the hook that decides everything.
+pub(crate) type TcMaps = Maps<false>;
+/// At the accelerator.
+pub(crate) type XdpMaps = Maps<true>;
+
+impl XdpMaps {
     /// The way of a packet of `len` bytes, if XDP can send it: not when it is too big, or the tunnel wants a sum over all of it.
     #[inline(always)]
     pub(crate) fn way(&self, plan: &Plan, len: u32) -> Option<&'static Hop> {
         if plan.is_tunnel() && plan.tunnel().is_summed() {
             return None;
         }
-        hop::fresh(plan, self.now).filter(|hop| plan.fits(len, hop::mtu(hop, plan, self.now)))
+        let hop = hop::fresh(plan, self.now).filter(|hop| hop::takes_frames(hop))?;
+        plan.fits(len, hop::mtu(hop, plan, self.now)).then_some(hop)
     }
 }
-
-/// At the hook that decides everything.
-pub(crate) type TcMaps = Maps<false>;
-/// At the accelerator.
-pub(crate) type XdpMaps = Maps<true>;
 
 /// How often an index is tried to be taken or given back while others do the same.
 const TRIES: usize = 4;
@@ -259,7 +260,7 @@ impl<const XDP: bool> Tables for Maps<XDP> {
         if !XDP {
             return true;
         }
-        !plan.is_local() && self.way(plan, len).is_some()
+        !plan.is_local() && XdpMaps::at(self.now).way(plan, len).is_some()
     }
 
     #[inline(always)]

@@ -387,31 +387,34 @@ decision!(stage_look_tc, stage_begin_tc, decide_tc, TcMaps, Skb, __sk_buff);
 decision!(stage_look_xdp, stage_begin_xdp, decide_xdp, XdpMaps, Xdp, xdp_md);
 
 /// No hook's code: the packet has to take the long way.
-const LONG_WAY: u32 = u32::MAX;
+const LONG_WAY: u32 = 0xffff;
 
 macro_rules! short_way {
-    ($stage:ident, $short:ident, $access:ident, $context:ty, $hook:ident, $family:ident) => {
+    ($stage:ident, $short:ident, $access:ident, $context:ty, $hook:ident -> $code:ty, $family:ident) => {
         /// The short way of a packet of this family; gives the hook's code, or [`LONG_WAY`].
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $stage(context: *mut $context, now: u64) -> u32 {
             let packet = $access(context);
-            short::$family(&packet).and_then(|flow| $hook::short(packet, &flow, now)).unwrap_or(LONG_WAY)
+            let code = short::$family(&packet).and_then(|flow| $hook::short(packet, &flow, now));
+            code.map_or(LONG_WAY, |code| code as u32)
         }
 
         /// The short way of a packet of this family; gives the hook's code.
         #[inline(always)]
-        pub(crate) fn $short(packet: $access, now: u64) -> Option<u32> {
+        pub(crate) fn $short(packet: $access, now: u64) -> Option<$code> {
             match $stage(packet.0, now) {
                 LONG_WAY => None,
-                action => Some(action),
+                code => Some(code as $code),
             }
         }
     };
 }
 
-short_way!(stage_short4_xdp, short4_xdp, Xdp, xdp_md, xdp, ipv4);
-short_way!(stage_short6_xdp, short6_xdp, Xdp, xdp_md, xdp, ipv6);
+short_way!(stage_short4_xdp, short4_xdp, Xdp, xdp_md, xdp -> u32, ipv4);
+short_way!(stage_short6_xdp, short6_xdp, Xdp, xdp_md, xdp -> u32, ipv6);
+short_way!(stage_short4_tc, short4_tc, Skb, __sk_buff, tc -> i32, ipv4);
+short_way!(stage_short6_tc, short6_tc, Skb, __sk_buff, tc -> i32, ipv6);
 
 /// A reason that went through a register.
 #[inline(always)]

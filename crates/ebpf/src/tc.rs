@@ -6,10 +6,10 @@
 use crate::access::Skb;
 use crate::ftp::FINE;
 use crate::hop::{self, Way};
-use crate::kernel::{dest, keeps_df, now};
+use crate::kernel::{TcMaps, dest, keeps_df, now};
 use crate::maps::{Worker, work};
 use crate::pieces::Hold;
-use crate::{stage, verdict};
+use crate::{stage, trace, verdict};
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6, BPF_F_ADJ_ROOM_ENCAP_L4_GRE,
     BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO, BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR,
@@ -19,16 +19,18 @@ use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use rvs_core::abi::{Forward, Hop, TRIAL};
+use rvs_core::conn::{Direction, Hit};
 use rvs_core::flow::{Flow, L3, piece};
 use rvs_core::ftp;
 use rvs_core::here;
 use rvs_core::packet::{Packet, PacketMut};
 use rvs_core::plan::Plan;
 use rvs_core::rewrite;
+use rvs_core::short;
 use rvs_core::trace::hook;
 use rvs_core::tunnel::{Inner, Tunnel};
 use rvs_core::verdict::{Outcome, Reason};
-use rvs_wire::eth::Eth;
+use rvs_wire::eth::{self, Eth};
 use rvs_wire::ipv4::proto;
 use rvs_wire::ipv6::MIN_MTU;
 use rvs_wire::{Addr, Family};
@@ -55,8 +57,51 @@ pub fn rvs_tc(ctx: TcContext) -> i32 {
         return verdict::tc(Reason::NotForUs);
     }
     let now = now();
+    if !trace::is_on()
+        && let Some(code) = match skb.read::<Eth>(0).map(|frame| frame.ethertype) {
+            Some(eth::IPV4) => stage::short4_tc(skb, now),
+            Some(eth::IPV6) => stage::short6_tc(skb, now),
+            _ => None,
+        }
+    {
+        return code;
+    }
+    long(skb, now)
+}
+
+/// The short way of a packet that was understood; `None` when it has to take the long one.
+#[inline(always)]
+pub(crate) fn short(skb: Skb, flow: &Flow, now: u64) -> Option<i32> {
+    let maps = TcMaps::at(now);
+    let hit = short::find(&maps, flow)?;
+    // Apart, so that the compiler knows in each what the other one would do.
+    match hit.direction {
+        Direction::In => carry(skb, &maps, flow, &Hit { direction: Direction::In, ..hit }, now),
+        Direction::Out => carry(skb, &maps, flow, &Hit { direction: Direction::Out, ..hit }, now),
+    }
+}
+
+/// The rest of the short way.
+#[inline(always)]
+fn carry(skb: Skb, maps: &TcMaps, flow: &Flow, hit: &Hit<'_>, now: u64) -> Option<i32> {
+    let plan = short::plan(maps, flow, hit)?;
+    let hop = hop::fresh(&plan, now)?;
+    if plan.is_tunnel() || !plan.fits(frame_len(skb, flow), hop.mtu) {
+        return None;
+    }
+    let reason = short::take(maps, flow, hit, &plan);
+    if apply(skb, flow, &plan).is_none() {
+        return Some(verdict::tc(Reason::RewriteFailed));
+    }
+    verdict::add(reason as u32);
+    Some(leave(skb, hop, Way::Direct))
+}
+
+/// The long way, which every packet can take.
+#[inline(always)]
+fn long(skb: Skb, now: u64) -> i32 {
     let Some((flow, plan)) = work(Worker::Tc, hook::TC) else { return verdict::tc(Reason::NoConfig) };
-    // SAFETY: as above.
+    // SAFETY: the kernel hands a valid context to the program.
     flow.mark = unsafe { (*skb.0).mark };
     let mut number = stage::decide_tc(skb, flow, plan, now);
     for look in 0..SECOND_LOOKS {
