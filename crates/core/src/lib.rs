@@ -43,6 +43,8 @@ pub mod verdict;
 #[cfg(test)]
 mod life_tests;
 #[cfg(test)]
+mod short_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_families;

@@ -391,7 +391,7 @@ impl Model {
         flow.tcp_flags = 1;
     }
 
-    fn forward(&self, frame: &[u8], flow: &Flow, plan: &Plan, reason: Reason) -> (Reason, Option<Vec<u8>>) {
+    pub(crate) fn forward(&self, frame: &[u8], flow: &Flow, plan: &Plan, reason: Reason) -> (Reason, Option<Vec<u8>>) {
         let mtu = match self.dest(plan.dest) {
             Some(dest) if plan.is_tunnel() => path_mtu::towards(dest, self.mtu, self.now.get()),
             _ => self.mtu,

@@ -34,7 +34,8 @@ pub fn ipv4<P: Packet + ?Sized>(packet: &P) -> Option<Flow> {
     if ip.version_ihl != PLAIN || ip.is_fragment() || L3 + len > packet.frame_len() {
         return None;
     }
-    let mut flow = Flow { len: len as u32, l4: (L3 + ipv4::LEN) as u16, ttl: ip.ttl, proto: ip.proto, ..Flow::default() };
+    let mut flow =
+        Flow { len: len as u32, l4: (L3 + ipv4::LEN) as u16, ttl: ip.ttl, proto: ip.proto, ..Flow::default() };
     flow.key.src = Addr::v4(ip.src);
     flow.key.dst = Addr::v4(ip.dst);
     flow.key.family = Family::V4.raw();
@@ -51,7 +52,8 @@ pub fn ipv6<P: Packet + ?Sized>(packet: &P) -> Option<Flow> {
     if !ip.is_valid() || L3 + len > packet.frame_len() {
         return None;
     }
-    let mut flow = Flow { len: len as u32, l4: (L3 + ipv6::LEN) as u16, ttl: ip.hop_limit, proto: ip.next, ..Flow::default() };
+    let mut flow =
+        Flow { len: len as u32, l4: (L3 + ipv6::LEN) as u16, ttl: ip.hop_limit, proto: ip.next, ..Flow::default() };
     flow.key.src = ip.src;
     flow.key.dst = ip.dst;
     flow.key.family = Family::V6.raw();

@@ -198,9 +198,7 @@ pub fn note_first_word<T: Tables>(tables: &T, id: ConnId, event: u8, of_server: 
 #[inline(always)]
 pub fn is_assured<T: Tables>(tables: &T, control: u32) -> bool {
     control == 0
-        || tables
-            .conn(control.wrapping_sub(1))
-            .is_none_or(|template| template.flags.get() & conn_flags::ASSURED != 0)
+        || tables.conn(control.wrapping_sub(1)).is_none_or(|template| template.flags.get() & conn_flags::ASSURED != 0)
 }
 
 /// Tells a persistence template that a connection under it was established.
