@@ -136,8 +136,8 @@ pub const BUCKET_SLOTS: usize = 7;
 pub struct Bucket {
     /// Writers hold it, readers do not.
     pub lock: bpf_spin_lock,
-    /// Zero.
-    pub pad: u32,
+    /// How many entries, of which this is the first bucket, are in their second one.
+    pub away: Cell<u32>,
     /// The entries.
     pub slots: [Cell<u64>; BUCKET_SLOTS],
 }

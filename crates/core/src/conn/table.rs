@@ -1,5 +1,8 @@
 //! The connection hash table: buckets of one cache line, seven entries each, two buckets to choose from.
 //!
+//! A bucket counts the entries that were too many for it and are in their second bucket. Mostly there is none, and then nobody
+//! looks into a second one: whether a connection is found or not costs one cache line.
+//!
 //! Readers take no lock: an entry is one 64-bit word (tag and index), and the record that it leads to is compared with the
 //! whole key. Writers lock one bucket at a time. An index that was taken out is not given out again until a second later
 //! ([`super::life`]), so that no reader can find another connection behind it.
@@ -109,12 +112,18 @@ pub fn find<'a, T: Tables>(tables: &'a T, key: &FlowKey, hash: u64) -> Option<Hi
 #[inline(always)]
 pub(crate) fn find_by<T: Tables>(tables: &T, hash: u64, is_it: impl Fn(&Conn, Direction) -> bool) -> Option<Hit<'_>> {
     let [first, second] = buckets(hash, tables.bucket_mask());
-    find_in(tables, first, hash, &is_it).or_else(|| find_in(tables, second, hash, &is_it))
+    let home = tables.bucket(first)?;
+    let found = find_in(tables, home, hash, &is_it);
+    if found.is_some() || home.away.get() == 0 { found } else { find_in(tables, tables.bucket(second)?, hash, &is_it) }
 }
 
 #[inline(always)]
-fn find_in<T: Tables>(tables: &T, bucket: u32, hash: u64, is_it: impl Fn(&Conn, Direction) -> bool) -> Option<Hit<'_>> {
-    let bucket = tables.bucket(bucket)?;
+fn find_in<'a, T: Tables>(
+    tables: &'a T,
+    bucket: &Bucket,
+    hash: u64,
+    is_it: impl Fn(&Conn, Direction) -> bool,
+) -> Option<Hit<'a>> {
     let wanted = (hash >> 33) as u32;
     for slot in &bucket.slots {
         let slot = slot.get();
@@ -152,21 +161,46 @@ const CROWDED: u32 = 4;
 pub fn insert<T: Tables>(tables: &T, hash: u64, direction: Direction, id: ConnId) -> Entered {
     let [first, second] = buckets(hash, tables.bucket_mask());
     let entry = entry(hash, direction, id);
+    let Some(home) = tables.bucket(first) else { return Entered::Full };
     let load = tables.look(first, entry) & LOAD;
-    let emptier = load >= CROWDED && tables.look(second, entry) & LOAD < load;
-    let (mut near, mut far) = if emptier { (second, first) } else { (first, second) };
-    let mut entered = tables.put(near, entry);
-    if matches!(entered, Entered::Full) {
-        (near, far) = (far, near);
-        entered = tables.put(near, entry);
+    if load < CROWDED || tables.look(second, entry) & LOAD >= load {
+        match enter_at_home(tables, home, [first, second], entry) {
+            Entered::Full => enter_away(tables, home, [first, second], entry),
+            entered => entered,
+        }
+    } else {
+        match enter_away(tables, home, [first, second], entry) {
+            Entered::Full => enter_at_home(tables, home, [first, second], entry),
+            entered => entered,
+        }
     }
-    // Another CPU that entered the same connection may have found the other bucket emptier. Whoever sees the other's entry
-    // after having made his own withdraws.
-    if matches!(entered, Entered::Done) && tables.look(far, entry) & RIVAL != 0 {
-        if let Some(bucket) = tables.bucket(near) {
+}
+
+/// Puts an entry into its first bucket. Another CPU that entered the same connection may have found the second one emptier:
+/// whoever sees the other's entry after having made his own withdraws. The other tells of his before he makes it.
+#[inline(always)]
+fn enter_at_home<T: Tables>(tables: &T, home: &Bucket, [first, second]: [u32; 2], entry: u64) -> Entered {
+    let entered = tables.put(first, entry);
+    if !matches!(entered, Entered::Done) || home.away.get() == 0 || tables.look(second, entry) & RIVAL == 0 {
+        return entered;
+    }
+    clear(tables, home, entry);
+    Entered::Taken
+}
+
+/// Puts an entry into its second bucket, of which the first one tells: where none is away, nobody looks further.
+#[inline(always)]
+fn enter_away<T: Tables>(tables: &T, home: &Bucket, [first, second]: [u32; 2], entry: u64) -> Entered {
+    tables.add(&home.away, 1);
+    let mut entered = tables.put(second, entry);
+    if matches!(entered, Entered::Done) && tables.look(first, entry) & RIVAL != 0 {
+        if let Some(bucket) = tables.bucket(second) {
             clear(tables, bucket, entry);
         }
         entered = Entered::Taken;
+    }
+    if !matches!(entered, Entered::Done) {
+        tables.add(&home.away, -1);
     }
     entered
 }
@@ -223,12 +257,12 @@ pub fn put<T: Tables>(tables: &T, bucket: u32, entry: u64) -> Entered {
 pub fn remove<T: Tables>(tables: &T, hash: u64, direction: Direction, id: ConnId) {
     let [first, second] = buckets(hash, tables.bucket_mask());
     let entry = entry(hash, direction, id);
-    for bucket in [first, second] {
-        if let Some(bucket) = tables.bucket(bucket)
-            && clear(tables, bucket, entry)
-        {
-            return;
-        }
+    let Some(home) = tables.bucket(first) else { return };
+    if !clear(tables, home, entry)
+        && let Some(bucket) = tables.bucket(second)
+        && clear(tables, bucket, entry)
+    {
+        tables.add(&home.away, -1);
     }
 }
 
