@@ -4,9 +4,9 @@
 mod sent;
 
 use crate::abi::{
-    BLOCK_ENTRIES, Block, Bucket, CacheKey, Conn, ConnId, Control, Counters, Dest, DestId, DestState, Fate, FlowKey,
-    Forward, ListEntry, Locality, MarkRule, NO_PLACE, Probe, ProbeFlow, Remembered, Replicas, SHARDS, SchedState,
-    Service, ServiceId, ServiceKey, ServiceSlot, Talk, Timeouts,
+    Addresses, BLOCK_ENTRIES, Block, Bucket, CacheKey, Conn, ConnId, Control, Counters, Dest, DestId, DestState, Fate,
+    FlowKey, Forward, ListEntry, Locality, MarkRule, NO_PLACE, Probe, ProbeFlow, Remembered, Replicas, SHARDS,
+    SchedState, Service, ServiceId, ServiceKey, ServiceSlot, Talk, Timeouts,
 };
 use crate::answer::{self, Answer};
 use crate::begin::Stages;
@@ -54,6 +54,8 @@ pub struct Model {
     pub seed: u64,
     /// Rules that mark packets.
     pub mark_rules: Vec<MarkRule>,
+    /// Which addresses services and servers have had.
+    pub addresses: Addresses,
     /// The director's own addresses, one of each family: where tunnels begin.
     pub own: [Addr; 2],
     /// What is remembered of control connections of FTP.
@@ -142,6 +144,7 @@ impl Model {
             counters: RefCell::default(),
             mtu: 1500,
             seed: 0x1234_5678_9abc_def0,
+            addresses: Addresses::default(),
             mark_rules: Vec::new(),
             own: [Ipv4Addr::new(10, 0, 2, 1).into(), Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 1).into()],
             talks: RefCell::default(),
@@ -231,6 +234,9 @@ impl Model {
             attached: if old.sched == kind as u8 { old.attached } else { sched_version },
             ..ServiceSlot::default()
         };
+        if key.proto != 0 {
+            self.addresses.add(key.addr);
+        }
         let service = Service { key, slots: [slot, ServiceSlot::default()], ..Service::default() };
         match self.services.get_mut(id as usize) {
             Some(place) => *place = service,
@@ -249,6 +255,7 @@ impl Model {
             dest.l_threshold.set(server.l_threshold);
             return id as DestId;
         }
+        self.addresses.add(server.addr);
         self.dests.push(Dest {
             addr: server.addr,
             port: rvs_wire::Be16::new(server.port),
@@ -506,6 +513,10 @@ impl Tables for Model {
 
     fn secret(&self, index: usize) -> u64 {
         table::secrets(self.seed)[index]
+    }
+
+    fn addresses(&self) -> Option<&Addresses> {
+        Some(&self.addresses)
     }
 
     fn bucket_mask(&self) -> u32 {

@@ -122,6 +122,15 @@ pub fn plan<T: Tables>(tables: &T, flow: &Flow, hit: &Hit<'_>) -> Option<Plan> {
     Some(plan)
 }
 
+/// Whether a packet without a connection ([`find`] gave none) is certainly none of ours, and so the host's: neither end is or was a
+/// service or a real server, and nothing else is looked for that could make it ours.
+#[inline(always)]
+pub fn is_strangers<T: Tables>(tables: &T, flow: &Flow) -> bool {
+    let (Some(control), Some(addresses)) = (tables.control(), tables.addresses()) else { return false };
+    let by_addresses = control.mark_services == 0 && control.probes_until.get() == 0;
+    by_addresses && !addresses.may_have(flow.key.dst) && !addresses.may_have(flow.key.src)
+}
+
 /// Counts a packet that has its plan, and keeps its connection alive; the reason that it is sent on for.
 #[inline(always)]
 pub fn take<T: Tables>(tables: &T, flow: &Flow, hit: &Hit<'_>, plan: &Plan) -> Reason {

@@ -67,7 +67,9 @@ fn by_short_way(model: &Model, frame: &[u8]) -> Option<(Reason, Option<Vec<u8>>)
         _ => short::ipv6(frame),
     };
     let flow = understood?;
-    let hit = short::find(model, &flow)?;
+    let Some(hit) = short::find(model, &flow) else {
+        return short::is_strangers(model, &flow).then_some((Reason::NoService, None));
+    };
     let plan = short::plan(model, &flow, &hit)?;
     if !plan.fits(flow.len, model.mtu) {
         return None;
@@ -91,7 +93,7 @@ enum Event {
     Purge(u8),
 }
 
-/// Whose connection.
+/// Whose connection. There is no service of the fifth way.
 #[derive(Clone, Copy, Debug)]
 struct Who {
     family: Family,
@@ -101,7 +103,7 @@ struct Who {
 }
 
 fn who() -> impl Strategy<Value = Who> {
-    (any::<bool>(), 1..4u8, 1..5u8, prop_oneof![4 => Just(80), 3 => Just(53), 1 => Just(21)]).prop_map(
+    (any::<bool>(), 1..4u8, 1..6u8, prop_oneof![4 => Just(80), 3 => Just(53), 1 => Just(21)]).prop_map(
         |(six, client, way, port)| Who { family: if six { Family::V6 } else { Family::V4 }, client, way, port },
     )
 }

@@ -4,8 +4,8 @@
 //! written whole; what needs more goes through [`Tables::lock`] (one bucket at a time) and [`Tables::add`].
 
 use crate::abi::{
-    BLOCK_ENTRIES, Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry, ProbeFlow,
-    SchedState, Service, ServiceId, ServiceKey, ServiceSlot,
+    Addresses, BLOCK_ENTRIES, Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, ListEntry,
+    ProbeFlow, SchedState, Service, ServiceId, ServiceKey, ServiceSlot,
 };
 use crate::conn::life::End;
 use crate::conn::{embryo, life, table};
@@ -127,6 +127,9 @@ pub trait Tables {
 
     /// The generation of a slot of a service, as it is in memory now.
     fn slot_generation(&self, id: ServiceId, which: usize) -> u32;
+
+    /// Which addresses services and real servers have had; `None`: nobody knows.
+    fn addresses(&self) -> Option<&Addresses>;
 
     /// An entry of the lists of destinations.
     fn list_entry(&self, index: u32) -> Option<&ListEntry>;

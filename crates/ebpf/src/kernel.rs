@@ -2,7 +2,7 @@
 
 use crate::hop;
 use crate::maps::{
-    BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, PROBE_FLOWS, SERVICE_INDEX, SERVICES,
+    ADDRESSES, BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, PROBE_FLOWS, SERVICE_INDEX, SERVICES,
     SHARDS, STATS_DEST, STATS_SERVICE, bucket_mask, hash_secret, hash_seed, ring_size, shard_size,
 };
 use crate::{pieces, sip, stage};
@@ -11,7 +11,7 @@ use core::arch::asm;
 use core::cell::Cell;
 use core::ffi::c_void;
 use rvs_core::abi::{
-    Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, Hop, ListEntry,
+    Addresses, Block, Bucket, Conn, ConnId, Control, Counters, Dest, DestId, Fate, FlowKey, Hop, ListEntry,
     MARK_RULES as MARK_RULE_COUNT, MarkRule, ProbeFlow, SHARDS as SHARD_COUNT, Service, ServiceId, ServiceKey,
     ServiceSlot, Shard, bpf_spin_lock,
 };
@@ -208,6 +208,12 @@ impl<const XDP: bool> Tables for Maps<XDP> {
         let Some(slot) = slot(id, which) else { return 0 };
         // SAFETY: as above; volatile, because user space may have written since it was read before.
         unsafe { core::ptr::read_volatile(&raw const slot.generation) }
+    }
+
+    #[inline(always)]
+    fn addresses(&self) -> Option<&Addresses> {
+        // SAFETY: as above.
+        ADDRESSES.get_ptr(0).map(|p| unsafe { &*p })
     }
 
     #[inline(always)]

@@ -190,6 +190,8 @@ pub(crate) static RATE_DEST: Array<abi::Rate, 32768, MMAP> = Array::new();
 pub(crate) static REASONS: PerCpuArray<u64, { rvs_core::verdict::REASON_SLOTS as usize }> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static HOPS: PerCpuArray<abi::Hop, { crate::hop::ENTRIES as usize }> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static ADDRESSES: Array<abi::Addresses, 1, MMAP> = Array::new();
 /// Interfaces that have our program at XDP.
 #[btf_map]
 pub(crate) static XDP_PORTS: Array<abi::XdpPort, { abi::XDP_SLOTS as usize }> = Array::new();

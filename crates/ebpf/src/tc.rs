@@ -13,7 +13,7 @@ use crate::{stage, trace, verdict};
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6, BPF_F_ADJ_ROOM_ENCAP_L4_GRE,
     BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO, BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR,
-    TC_ACT_SHOT, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
+    TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
 };
 use aya_ebpf::helpers::generated as helpers;
 use aya_ebpf::macros::classifier;
@@ -73,7 +73,12 @@ pub fn rvs_tc(ctx: TcContext) -> i32 {
 #[inline(always)]
 pub(crate) fn short(skb: Skb, flow: &Flow, now: u64) -> Option<i32> {
     let maps = TcMaps::at(now);
-    let hit = short::find(&maps, flow)?;
+    let Some(hit) = short::find(&maps, flow) else {
+        return short::is_strangers(&maps, flow).then(|| {
+            verdict::add(Reason::NoService as u32);
+            TC_ACT_UNSPEC
+        });
+    };
     // Apart, so that the compiler knows in each what the other one would do.
     match hit.direction {
         Direction::In => carry(skb, &maps, flow, &Hit { direction: Direction::In, ..hit }, now),

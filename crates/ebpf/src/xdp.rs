@@ -42,7 +42,12 @@ pub fn rvs_xdp(ctx: XdpContext) -> u32 {
 #[inline(always)]
 pub(crate) fn short(packet: Xdp, flow: &Flow, now: u64) -> Option<u32> {
     let maps = XdpMaps::at(now);
-    let hit = short::find(&maps, flow)?;
+    let Some(hit) = short::find(&maps, flow) else {
+        return short::is_strangers(&maps, flow).then(|| {
+            verdict::add(Reason::Deferred as u32);
+            xdp_action::XDP_PASS
+        });
+    };
     // Apart, so that the compiler knows in each what the other one would do.
     match hit.direction {
         Direction::In => carry(packet, &maps, flow, &Hit { direction: Direction::In, ..hit }),

@@ -146,6 +146,46 @@ pub struct Dest {
     pub pad: [u32; 3],
 }
 
+/// Which addresses services and real servers have had, one bit for all addresses with the same [`Addresses::place`]: the value of
+/// the map `ADDRESSES`. Bits are never taken back, since connections outlive what they began with.
+#[derive(Debug, FromBytes)]
+#[repr(C)]
+pub struct Addresses {
+    /// The bits.
+    pub words: [Cell<u32>; ADDRESS_WORDS],
+}
+
+/// Words in [`Addresses`], a power of two.
+pub const ADDRESS_WORDS: usize = 2048;
+
+impl Default for Addresses {
+    fn default() -> Self {
+        Self { words: [const { Cell::new(0) }; ADDRESS_WORDS] }
+    }
+}
+
+impl Addresses {
+    /// Where an address has its bit: the word, and the bit in it.
+    #[inline(always)]
+    pub const fn place(addr: Addr) -> (usize, u32) {
+        let mixed = addr.fold().raw().wrapping_mul(0x9e37_79b1);
+        (((mixed >> 21) as usize) & (ADDRESS_WORDS - 1), 1 << (mixed >> 16 & 31))
+    }
+
+    /// Whether an address may be one of them; `false` is certain.
+    #[inline(always)]
+    pub fn may_have(&self, addr: Addr) -> bool {
+        let (word, bit) = Self::place(addr);
+        self.words[word].get() & bit != 0
+    }
+
+    /// Adds an address.
+    pub fn add(&self, addr: Addr) {
+        let (word, bit) = Self::place(addr);
+        self.words[word].set(self.words[word].get() | bit);
+    }
+}
+
 /// How packets reach the real server; the kernel's numbers (`IP_VS_CONN_F_MASQ` …).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]

@@ -10,15 +10,15 @@ use super::settings;
 use super::sys::F_NO_PREALLOC;
 use crate::Error;
 use rvs_core::abi::{
-    self, ABI_VERSION, Conn, ConnId, Control, Counters, Dest, DestId, EngineData, ListEntry, MarkRule, Rate, SHARDS,
-    SchedCell, SchedState, Service, ServiceId, ServiceKey, Shard, TableRow,
+    self, ABI_VERSION, Addresses, Conn, ConnId, Control, Counters, Dest, DestId, EngineData, ListEntry, MarkRule, Rate,
+    SHARDS, SchedCell, SchedState, Service, ServiceId, ServiceKey, Shard, TableRow,
 };
 use rvs_intent::observed::plus;
 use std::mem::offset_of;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Every map that is pinned.
-pub(crate) const NAMES: [&str; 37] = [
+pub(crate) const NAMES: [&str; 38] = [
     "CONTROL",
     "SERVICE_INDEX",
     "SERVICES",
@@ -51,6 +51,7 @@ pub(crate) const NAMES: [&str; 37] = [
     "PROBES",
     "PROBE_FLOWS",
     "HOPS",
+    "ADDRESSES",
     "XDP_PORTS",
     "TIMERS",
     "TRACE",
@@ -65,6 +66,7 @@ pub(crate) struct Maps {
     services: Shared,
     lists: Shared,
     dests: Shared,
+    addresses: Shared,
     tables: Shared,
     rate_service: Shared,
     rate_dest: Shared,
@@ -112,6 +114,7 @@ impl Maps {
             services: shared::<Service>(home, "SERVICES")?,
             lists: shared::<ListEntry>(home, "LISTS")?,
             dests: shared::<Dest>(home, "DESTS")?,
+            addresses: shared::<Addresses>(home, "ADDRESSES")?,
             tables: shared::<TableRow>(home, "TABLES")?,
             rate_service: shared::<Rate>(home, "RATE_SERVICE")?,
             rate_dest: shared::<Rate>(home, "RATE_DEST")?,
@@ -162,6 +165,7 @@ impl Maps {
             Area::Services => &self.services,
             Area::Lists => &self.lists,
             Area::Dests => &self.dests,
+            Area::Addresses => &self.addresses,
             Area::Tables => &self.tables,
         }
     }

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Size of the largest record, in words.
-const LARGEST: usize = size_of::<rvs_core::abi::Control>() / 8;
+const LARGEST: usize = size_of::<rvs_core::abi::Addresses>() / 8;
+const _: () = assert!(size_of::<rvs_core::abi::Control>() <= LARGEST * 8);
 
 /// An array map, mapped.
 #[derive(Debug)]

@@ -4,7 +4,8 @@ use super::image::{is_ftp, present};
 use super::store::{Area, Store};
 use crate::Error;
 use rvs_core::abi::{
-    self, Control, Dest, DestId, ListEntry, SchedState, Service, ServiceId, ServiceKey, ServiceSlot, TableRow,
+    self, Addresses, Control, Dest, DestId, ListEntry, SchedState, Service, ServiceId, ServiceKey, ServiceSlot,
+    TableRow,
 };
 use rvs_core::sched::Kind;
 use rvs_wire::{Addr, Be16};
@@ -19,6 +20,7 @@ pub(crate) struct Memory {
     services: Vec<u8>,
     lists: Vec<u8>,
     dests: Vec<u8>,
+    addresses: Vec<u8>,
     tables: Vec<u8>,
     index: BTreeMap<Vec<u8>, (ServiceKey, ServiceId)>,
     pub(crate) sched: Vec<(u32, SchedState)>,
@@ -36,6 +38,7 @@ impl Memory {
             services: vec![0; services * size_of::<Service>()],
             lists: vec![0; lists * size_of::<ListEntry>()],
             dests: vec![0; dests * size_of::<Dest>()],
+            addresses: vec![0; size_of::<Addresses>()],
             tables: vec![0; rows * size_of::<TableRow>()],
             index: BTreeMap::new(),
             sched: vec![(0, SchedState::START); services],
@@ -54,6 +57,7 @@ impl Memory {
             Area::Services => (&self.services, size_of::<Service>()),
             Area::Lists => (&self.lists, size_of::<ListEntry>()),
             Area::Dests => (&self.dests, size_of::<Dest>()),
+            Area::Addresses => (&self.addresses, size_of::<Addresses>()),
             Area::Tables => (&self.tables, size_of::<TableRow>()),
         }
     }
@@ -77,10 +81,13 @@ impl Memory {
             let service: Service = self.load(Area::Services, *id).unwrap();
             let Some(slot) = present(&service, generation).filter(|_| service.key == *key) else { continue };
             assert!(key.proto != 0 || control.mark_services > 0, "a service by mark that packets do not look for");
+            let addresses: Addresses = self.load(Area::Addresses, 0).unwrap();
+            assert!(key.proto == 0 || addresses.may_have(key.addr), "a service that packets take for a stranger");
             assert!(!is_ftp(key) || control.ftp_services > 0, "an FTP service that packets do not look for");
             let dests = (slot.first..slot.first + slot.count).map(|at| {
                 let entry: ListEntry = self.load(Area::Lists, at).unwrap();
                 let dest: Dest = self.load(Area::Dests, entry.dest).unwrap();
+                assert!(addresses.may_have(dest.addr), "a destination that packets take for a stranger");
                 assert_eq!(dest.service, *id, "a destination of another service in the list");
                 // Which record it has, and what it was set to by which generation, is no part of the configuration.
                 (dest.addr, dest.port, ListEntry { dest: 0, ..entry })
@@ -136,6 +143,7 @@ impl Store for Memory {
                 Area::Services => &mut self.services,
                 Area::Lists => &mut self.lists,
                 Area::Dests => &mut self.dests,
+                Area::Addresses => &mut self.addresses,
                 Area::Tables => &mut self.tables,
             };
             let at = index as usize * size + offset + 4 * i;

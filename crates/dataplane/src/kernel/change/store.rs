@@ -5,8 +5,8 @@
 
 use crate::Error;
 use rvs_core::abi::{
-    Control, Dest, DestId, DestState, ListEntry, SchedState, Service, ServiceId, ServiceKey, ServiceSlot, TableRow,
-    Timeouts,
+    Addresses, Control, Dest, DestId, DestState, ListEntry, SchedState, Service, ServiceId, ServiceKey, ServiceSlot,
+    TableRow, Timeouts,
 };
 use rvs_wire::{Addr, Be16};
 use std::mem::offset_of;
@@ -23,6 +23,8 @@ pub(crate) enum Area {
     Lists,
     /// `DESTS`.
     Dests,
+    /// `ADDRESSES`: one record.
+    Addresses,
     /// `TABLES`.
     Tables,
 }
@@ -168,6 +170,9 @@ fn service(store: &mut impl Store, write: &Write) -> Result<(), Error> {
     let slot_at = |slot: usize| offset_of!(Service, slots) + slot * size_of::<ServiceSlot>();
     match write {
         Write::TakeService { id, key, serial } => {
+            if key.proto != 0 {
+                add_address(store, key.addr)?;
+            }
             store.store(Area::Services, *id, offset_of!(Service, key), key.as_bytes())?;
             store.store(Area::Services, *id, offset_of!(Service, serial), &word(*serial))?;
             store.store(Area::Services, *id, offset_of!(Service, removed_at), &word(0))
@@ -182,10 +187,22 @@ fn service(store: &mut impl Store, write: &Write) -> Result<(), Error> {
     }
 }
 
+/// Adds an address to those that packets are no strangers with: before anything has it.
+fn add_address(store: &mut impl Store, addr: Addr) -> Result<(), Error> {
+    let addresses: Addresses = store.load(Area::Addresses, 0)?;
+    if addresses.may_have(addr) {
+        return Ok(());
+    }
+    addresses.add(addr);
+    let (at, _) = Addresses::place(addr);
+    store.store(Area::Addresses, 0, size_of::<u32>() * at, &word(addresses.words[at].get()))
+}
+
 /// Writes to `DESTS`: field by field, since programs count connections in the same record.
 fn dest(store: &mut impl Store, write: &Write) -> Result<(), Error> {
     match write {
         Write::TakeDest { id, addr, port, family, service, serial } => {
+            add_address(store, *addr)?;
             let area = Area::Dests;
             store.store(area, *id, offset_of!(Dest, addr), addr.as_bytes())?;
             store.store(area, *id, offset_of!(Dest, service), &word(*service))?;
