@@ -115,8 +115,12 @@ impl Case {
 
     /// The name of the floor it is compared with, among the cases of its scene.
     pub fn floor(&self) -> String {
-        let many = if self.load == Load::Many(MILLION) { " of 1 M" } else { "" };
-        format!("{} floor{many}", self.place.label())
+        let which = match (self.load, self.family) {
+            (_, Family::V6) => " IPv6",
+            (Load::Many(MILLION), _) => " of 1 M",
+            _ => "",
+        };
+        format!("{} floor{which}", self.place.label())
     }
 
     /// A frame as the client sends it. `begin`: the first of its connection.
@@ -127,8 +131,9 @@ impl Case {
             Packet::Reply | Packet::Floor | Packet::Foreign => Method::Nat.port(),
             Packet::Unknown => scene::NO_PORT,
         };
-        let to = match (self.packet, self.family) {
-            (Packet::Foreign, _) => IpAddr::V4(Ipv4Addr::new(10, 0, 2, 99)),
+        let to: IpAddr = match (self.packet, self.family) {
+            (Packet::Foreign, Family::V6) => Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0x63).into(),
+            (Packet::Foreign, Family::V4) => Ipv4Addr::new(10, 0, 2, 99).into(),
             (_, Family::V6) => scene::VIP6.into(),
             (_, Family::V4) => scene::VIP.into(),
         };
@@ -181,17 +186,24 @@ pub fn all() -> Vec<Case> {
             add(Packet::Foreign, Load::One, "not ours");
         }
     }
-    let mut scenes = Vec::new();
-    for case in &cases {
-        if !scenes.contains(&case.scene) {
-            scenes.push(case.scene);
+    let floors = floors(&cases);
+    cases.splice(0..0, floors);
+    cases
+}
+
+/// The floors of each scene and family that cases have, with one connection.
+fn floors(cases: &[Case]) -> Vec<Case> {
+    let mut kinds = Vec::new();
+    for case in cases {
+        if !kinds.contains(&(case.scene, case.family)) {
+            kinds.push((case.scene, case.family));
         }
     }
-    let floors = scenes
-        .into_iter()
-        .flat_map(|scene| Place::ALL.map(|place| Case::new(scene, place, Packet::Floor, Load::One, "floor")));
-    cases.splice(0..0, floors.collect::<Vec<_>>());
-    cases
+    let floor = |scene, place, family| match family {
+        Family::V4 => Case::new(scene, place, Packet::Floor, Load::One, "floor"),
+        Family::V6 => Case::new(scene, place, Packet::Floor, Load::One, "floor IPv6").v6(),
+    };
+    kinds.into_iter().flat_map(|(scene, family)| Place::ALL.map(|place| floor(scene, place, family))).collect()
 }
 
 /// The cases of a small table: methods, families, protocols, numbers of connections.
@@ -212,14 +224,19 @@ fn methods(cases: &mut Vec<Case>) {
                 case(packet, Load::New, &format!("{name} UDP new")).udp(),
                 case(packet, Load::One, &format!("{name} IPv6 established")).v6(),
                 case(packet, Load::New, &format!("{name} IPv6 new")).v6(),
+                case(packet, Load::One, &format!("{name} IPv6 UDP established")).v6().udp(),
+                case(packet, Load::New, &format!("{name} IPv6 UDP new")).v6().udp(),
             ]);
         }
         cases.extend([
             case(Packet::Reply, Load::One, "NAT reply established"),
             case(Packet::Reply, Load::One, "NAT reply UDP established").udp(),
             case(Packet::Reply, Load::One, "NAT reply IPv6 established").v6(),
+            case(Packet::Reply, Load::One, "NAT reply IPv6 UDP established").v6().udp(),
             case(Packet::Unknown, Load::One, "SYN of no service"),
+            case(Packet::Unknown, Load::One, "SYN of no service IPv6").v6(),
             case(Packet::Foreign, Load::One, "not ours"),
+            case(Packet::Foreign, Load::One, "not ours IPv6").v6(),
         ]);
     }
     for place in Place::ALL {
@@ -246,7 +263,9 @@ mod tests {
         let name = |case: &Case| (case.scene.edits().len(), case.name.clone());
         assert_eq!(cases.iter().map(name).collect::<BTreeSet<_>>().len(), cases.len());
         for case in &cases {
-            assert!(cases.iter().any(|other| other.scene == case.scene && other.name == case.floor()), "{}", case.name);
+            let floor = cases.iter().find(|other| other.scene == case.scene && other.name == case.floor());
+            let floor = floor.unwrap_or_else(|| panic!("{} has no floor", case.name));
+            assert!(floor.packet == Packet::Floor && floor.family == case.family, "{}", case.name);
         }
     }
 }

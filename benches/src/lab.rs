@@ -64,6 +64,19 @@ struct Template {
 // SAFETY: integers only, no padding, any bytes are a value.
 unsafe impl Pod for Template {}
 
+/// How large a program is; none: the kernel does not tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Where it sees packets.
+    pub place: Place,
+    /// Instructions on all the paths that the verifier walked through.
+    pub verified: Option<u32>,
+    /// Instructions of bytecode.
+    pub instructions: Option<u32>,
+    /// Bytes of machine code made of them.
+    pub machine_code: Option<u32>,
+}
+
 /// The laboratory.
 pub struct Lab {
     director: Director,
@@ -154,16 +167,22 @@ impl Lab {
         })
     }
 
-    /// Tells the bare balancer and the floor about a flow.
-    fn enter(&mut self, keys: impl Iterator<Item = [u8; 16]>, method: Method) -> Result<()> {
-        let mut flows: HashMap<_, [u8; 16], [u8; 40]> =
-            HashMap::try_from(self.bench.map_mut("BARE_FLOWS").context("no bare flows")?)?;
+    /// Where the bare balancer and the floor send a flow.
+    fn target(&self, method: Method) -> [u8; 40] {
         let mut target = [0; 40];
         target[..4].copy_from_slice(&SERVER.octets());
         target[4..8].copy_from_slice(&Ipv4Addr::new(10, 0, 2, 1).octets());
         target[8..10].copy_from_slice(&method.port().to_be_bytes());
         target[10..12].copy_from_slice(&(method.forward() as u16).to_ne_bytes());
         target[24..28].copy_from_slice(&self.ifindex.to_ne_bytes());
+        target
+    }
+
+    /// Tells the bare balancer and the floor about flows.
+    fn enter(&mut self, keys: impl Iterator<Item = [u8; 16]>, method: Method) -> Result<()> {
+        let target = self.target(method);
+        let mut flows: HashMap<_, [u8; 16], [u8; 40]> =
+            HashMap::try_from(self.bench.map_mut("BARE_FLOWS").context("no bare flows")?)?;
         for key in keys {
             flows.insert(key, target, 0)?;
         }
@@ -180,6 +199,9 @@ impl Lab {
 
     /// Nanoseconds of a packet through the floor, restoring included.
     pub(crate) fn floor(&mut self, place: Place, frame: &[u8], repeat: u32, flows: Option<(u32, u32)>) -> Result<u32> {
+        if is_ipv6(frame) {
+            return self.floor_ipv6(place, frame, repeat);
+        }
         let frame = first_flow(frame);
         let key = flow_key(&frame);
         match flows {
@@ -199,6 +221,16 @@ impl Lab {
         let (name, codes) = if place == Place::Tc { ("floor_tc", SENT_TC) } else { ("floor_xdp", SENT_XDP) };
         let fd = self.program(name)?;
         self.present(place, (fd, codes), &frame, repeat, flows)
+    }
+
+    /// The same for IPv6, with one flow.
+    fn floor_ipv6(&mut self, place: Place, frame: &[u8], repeat: u32) -> Result<u32> {
+        let target = self.target(Method::Dr);
+        let map = self.bench.map_mut("FLOOR6_FLOWS").context("no flows of IPv6")?;
+        HashMap::<_, [u8; 40], [u8; 40]>::try_from(map)?.insert(flow_key6(frame), target, 0)?;
+        let (name, codes) = if place == Place::Tc { ("floor6_tc", SENT_TC) } else { ("floor6_xdp", SENT_XDP) };
+        let fd = self.program(name)?;
+        self.present(place, (fd, codes), frame, repeat, None)
     }
 
     /// Nanoseconds of a packet through the director, restoring included. `flows`: mask and first of the clients that take
@@ -251,7 +283,7 @@ impl Lab {
         head[..74].copy_from_slice(&frame[..74]);
         let (flow_mask, flow_base) = flows.unwrap_or((0, 0));
         // Clients' ports are above 1023, servers' below.
-        let v6 = frame[12..14] == [0x86, 0xdd];
+        let v6 = is_ipv6(&frame);
         let port = if v6 { 54 } else { 34 };
         let answer = u16::from_be_bytes([frame[port], frame[port + 1]]) < 1024;
         let kind = v6 as u32 + 2 * answer as u32;
@@ -277,6 +309,19 @@ impl Lab {
         Ok(run.duration.as_nanos() as u32)
     }
 
+    /// What the kernel says of the director's program at a place.
+    pub(crate) fn size(&self, place: Place) -> Result<Size> {
+        let hook = if place == Place::Tc { Hook::Tc } else { Hook::Xdp };
+        let info = ProgramInfo::from_pin(self.director.program_pin(hook))?;
+        Ok(Size {
+            place,
+            verified: info.verified_instruction_count(),
+            // Eight bytes each.
+            instructions: info.size_translated().map(|bytes| bytes / 8),
+            machine_code: Some(info.size_jitted()).filter(|bytes| *bytes > 0),
+        })
+    }
+
     /// How packets ended so far, for errors.
     pub(crate) fn reasons(&self) -> String {
         let reasons = self.director.reasons().unwrap_or_default();
@@ -297,6 +342,18 @@ fn flow_key(frame: &[u8]) -> [u8; 16] {
     key[..12].copy_from_slice(&frame[26..38]);
     key[12] = frame[23];
     key
+}
+
+/// The floor's key of a frame of IPv6.
+fn flow_key6(frame: &[u8]) -> [u8; 40] {
+    let mut key = [0; 40];
+    key[..36].copy_from_slice(&frame[22..58]);
+    key[36] = frame[20];
+    key
+}
+
+fn is_ipv6(frame: &[u8]) -> bool {
+    frame[12..14] == [0x86, 0xdd]
 }
 
 /// The same frame of the first of many flows, to one port: a million of them fill the map to its last entry.

@@ -2,7 +2,8 @@
 
 use crate::cases::{Case, Load, MILLION, Packet, Place};
 use crate::figures::{Spread, median};
-use crate::lab::{Lab, Lane};
+use crate::lab::{Lab, Lane, Size};
+use crate::scene::Scene;
 use anyhow::{Context, Result, ensure};
 
 /// New connections per round and case: small enough that no round fills the table.
@@ -85,6 +86,12 @@ pub fn run(cases: Vec<Case>, amount: &Amount, mut told: impl FnMut(&str)) -> Res
         rest = later;
     }
     Ok(costs)
+}
+
+/// Sizes of the director's programs.
+pub fn sizes() -> Result<Vec<Size>> {
+    let lab = Lab::new(Scene::Services(1))?;
+    Place::ALL.map(|place| lab.size(place)).into_iter().collect()
 }
 
 fn run_scene(cases: Vec<Case>, amount: &Amount, told: &mut impl FnMut(&str)) -> Result<Vec<Cost>> {

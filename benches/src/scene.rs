@@ -124,7 +124,7 @@ impl Scene {
 
 fn methods(edits: &mut Vec<Edit>) {
     for method in Method::ALL {
-        for (proto, family) in [(6, Family::V4), (17, Family::V4), (6, Family::V6)] {
+        for (proto, family) in [(6, Family::V4), (17, Family::V4), (6, Family::V6), (17, Family::V6)] {
             let mut key = ServiceKey { proto, family: family.raw(), ..key(method.port()) };
             if family == Family::V6 {
                 key.addr = VIP6.into();

@@ -77,51 +77,67 @@ fn program(ws: &Workspace) -> PathBuf {
     root(ws).join("sbin/ipvsadm")
 }
 
-/// Boots the machine with what is in `target/dist`, and prints a table, or JSON.
-pub(crate) fn measure(ws: &Workspace, json: bool) -> Result<()> {
-    if !oldkernel::SUPPORTED {
-        bail!("the virtual machine is for x86-64 only");
-    }
-    let kernel = Kernel::find(ws).context("no kernel to boot; run `cargo xtask setup`")?;
-    step("sender: compile", || {
-        run(cargo(ws).args(["build", "--quiet", "--release", "--package", "rvs-benches", "--bin", "sender"]))
-    })?;
-    let initrd = ws.oldkernel().join("bench.cpio");
-    fs::create_dir_all(ws.oldkernel())?;
-    fs::write(&initrd, file_system(ws, &kernel)?.cpio()).with_context(|| format!("writing {}", initrd.display()))?;
-    let machine = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1", "-m", "2G"];
+/// Boots the machine with what is in `target/dist`; a table, or JSON.
+pub(crate) fn measure(ws: &Workspace, json: bool) -> Result<String> {
+    let kernel = kernel(ws)?;
+    let mut root = file_system(ws, &kernel, include_bytes!("../guest/bench"))?;
+    root.command("sbin/nft")?;
+    root.file("lib/bench.o", 0o644, fs::read(ws.object().with_file_name("bench.o"))?);
     let mut lines = Vec::new();
     step(&format!("Linux {} in QEMU, counting instructions (ten minutes or so)", kernel.release()), || {
-        let told = |line: &str| match Line::parse(line) {
+        boot(ws, &kernel, "bench", &root, |line| match Line::parse(line) {
             Some(line) if line.name == "warming up" => {}
             Some(line) => {
                 eprintln!("    | {:<28} {:>8.0}", line.name, line.each());
                 lines.push(line);
             }
             None => eprintln!("    | {line}"),
-        };
-        match oldkernel::watch(&mut oldkernel::qemu(&kernel.image(), &initrd, &machine), LIMIT, told)? {
-            0 => Ok(()),
-            status => bail!("the virtual machine failed with status {status}"),
-        }
+        })
     })?;
     let rows = rows(&lines)?;
-    print!("{}", if json { to_json(kernel.release(), &rows) } else { table(kernel.release(), &rows) });
-    Ok(())
+    Ok(if json { to_json(kernel.release(), &rows) } else { table(kernel.release(), &rows) })
 }
 
-fn file_system(ws: &Workspace, kernel: &Kernel) -> Result<Initramfs> {
+/// The kernel that has IPVS.
+pub(crate) fn kernel(ws: &Workspace) -> Result<Kernel> {
+    if !oldkernel::SUPPORTED {
+        bail!("the virtual machine is for x86-64 only");
+    }
+    Kernel::find(ws).context("no kernel to boot; run `cargo xtask setup`")
+}
+
+/// Boots a machine of one processor whose clock goes by instructions; `told` hears what it prints.
+pub(crate) fn boot(
+    ws: &Workspace,
+    kernel: &Kernel,
+    name: &str,
+    root: &Initramfs,
+    told: impl FnMut(&str),
+) -> Result<()> {
+    let initrd = ws.oldkernel().join(format!("{name}.cpio"));
+    fs::create_dir_all(ws.oldkernel())?;
+    fs::write(&initrd, root.cpio()).with_context(|| format!("writing {}", initrd.display()))?;
+    let machine = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1", "-m", "2G"];
+    match oldkernel::watch(&mut oldkernel::qemu(&kernel.image(), &initrd, &machine), LIMIT, told)? {
+        0 => Ok(()),
+        status => bail!("the virtual machine failed with status {status}"),
+    }
+}
+
+/// What both benchmarks in the machine need: the first process, our tools, the original's ipvsadm, the sender, modules.
+pub(crate) fn file_system(ws: &Workspace, kernel: &Kernel, init: &[u8]) -> Result<Initramfs> {
+    step("sender: compile", || {
+        run(cargo(ws).args(["build", "--quiet", "--release", "--package", "rvs-benches", "--bin", "sender"]))
+    })?;
     let mut root = Initramfs::default();
     for dir in ["proc", "sys", "dev", "run", "tmp", "var"] {
         root.dir(dir);
     }
     root.link("var/run", "../run");
-    root.file("init", 0o755, include_bytes!("../guest/bench").to_vec());
+    root.file("init", 0o755, init.to_vec());
     root.command("bin/busybox")?;
     root.command("sbin/ip")?;
-    root.command("sbin/nft")?;
     root.program("sbin/sender", &ws.target.join("release/sender"))?;
-    root.file("lib/bench.o", 0o644, fs::read(ws.object().with_file_name("bench.o"))?);
     root.program("sbin/rvs", &ws.sbin().join("rvs"))?;
     root.link("sbin/ipvsadm", "rvs");
     root.file("sbin/ipvsadm.kernel", 0o755, fs::read(program(ws)).context("run `cargo xtask setup`")?);

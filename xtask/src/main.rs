@@ -9,6 +9,7 @@ mod bench;
 mod build;
 mod demo;
 mod guestbench;
+mod guestcontrol;
 mod initramfs;
 mod install;
 mod oldkernel;
@@ -36,10 +37,11 @@ Usage: cargo xtask COMMAND [OPTIONS]
   demo [--keep|--clean] [--json]
                           setup, dist, then a balanced site in network namespaces, shown at work
   test [--fast]           setup, build, then every test; --fast leaves out what needs namespaces or a virtual machine
-  bench [PART]... [--json] [OPTIONS]
+  bench [PART]... [--page] [--json] [OPTIONS]
                           measures: `packets` (the packet path alone), `throughput` (through namespaces, beside plain
-                          forwarding, nftables, HAProxy and nginx), `guest` (beside the kernel's IPVS, in QEMU);
-                          all of them when none is named. OPTIONS go to the part that is named
+                          forwarding, nftables, HAProxy and nginx), `guest` (beside the kernel's IPVS, in QEMU), `control`
+                          (tools and daemon beside ipvsadm and keepalived; `--no-guest` leaves QEMU out); all of them when
+                          none is named. OPTIONS go to the part that is named; --page writes docs/performance.md with its plots
   tidy                    the house rules that a compiler cannot check
   verifier [--json]       what the kernel's verifier says about each eBPF program, against the checked-in budget
   oldkernel               boot the oldest supported kernel in QEMU and balance real requests there

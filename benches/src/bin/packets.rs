@@ -7,7 +7,8 @@
 use anyhow::{Result, ensure};
 use clap::Parser;
 use rvs_benches::cases::{self, Case};
-use rvs_benches::run::{Amount, Cost, run};
+use rvs_benches::lab::Size;
+use rvs_benches::run::{Amount, Cost, run, sizes};
 use serde_json::{Value, json};
 use std::io::{IsTerminal as _, stderr};
 
@@ -56,7 +57,9 @@ fn main() -> Result<()> {
     }
     if options.json {
         let rows: Vec<_> = costs.iter().map(row).collect();
-        println!("{:#}", json!({ "rounds": options.rounds, "repeat": options.repeat, "cases": rows }));
+        let programs: Vec<_> = sizes()?.iter().map(program).collect();
+        let counts = json!({ "rounds": options.rounds, "repeat": options.repeat, "cases": rows, "programs": programs });
+        println!("{counts:#}");
     } else {
         print(&costs, options.rounds);
     }
@@ -76,6 +79,13 @@ fn row(cost: &Cost) -> Value {
         "case": cost.case.name, "scene": format!("{:?}", cost.case.scene), "floor": cost.case.floor(),
         "ns": ns, "baseline_ns": base, "net_ns": cost.net(),
         "ratio": { "min": cost.ratio.min, "median": cost.ratio.median, "max": cost.ratio.max },
+    })
+}
+
+fn program(size: &Size) -> Value {
+    json!({
+        "program": size.place.label(), "verified": size.verified, "instructions": size.instructions,
+        "machine_code": size.machine_code,
     })
 }
 

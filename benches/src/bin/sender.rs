@@ -1,5 +1,6 @@
 //! Sends datagrams of many connections out of an interface, as fast as one processor can and never more than asked for, and
-//! tells how long it took; or swallows what arrives at an interface, in its driver. For measuring what lies between.
+//! tells how long it took; or swallows what arrives at an interface, in its driver. For measuring what lies between. And tells how
+//! long a command takes, where nothing else does: in the virtual machine.
 
 use anyhow::{Context, Result, ensure};
 use aya::EbpfLoader;
@@ -11,6 +12,7 @@ use rvs_core::frames::{Shape, udp};
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::process;
 use std::time::{Duration, Instant};
 
 /// Most connections that take turns.
@@ -24,6 +26,15 @@ enum Command {
     /// Drop all that arrives at an interface, or send it out of another, by XDP in the driver, until killed; prints `ready`
     /// first.
     Sink(Sink),
+    /// Run a command, its output thrown away; prints the milliseconds that it took. Fails as the command does.
+    Time(Time),
+}
+
+#[derive(Args)]
+struct Time {
+    /// The command.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
 }
 
 #[derive(Args)]
@@ -96,6 +107,21 @@ fn main() -> Result<()> {
     match Command::parse() {
         Command::Send(send) => send.run(),
         Command::Sink(sink) => sink.run(),
+        Command::Time(time) => time.run(),
+    }
+}
+
+impl Time {
+    fn run(&self) -> Result<()> {
+        let (program, args) = self.command.split_first().context("no command")?;
+        let mut command = process::Command::new(program);
+        let start = Instant::now();
+        let status = command.args(args).stdout(process::Stdio::null()).status();
+        let took = start.elapsed();
+        let status = status.with_context(|| format!("starting `{program}`"))?;
+        ensure!(status.success(), "`{program}` failed: {status}");
+        println!("{:.3}", took.as_secs_f64() * 1e3);
+        Ok(())
     }
 }
 

@@ -1,26 +1,10 @@
-//! Writes the measured part of docs/performance.md, and its plots, from the JSON of `packets`. Nothing is measured here.
+//! The packet path alone: the document of `packets`.
 
+use crate::section::{Section, conditions};
 use anyhow::{Context, Result};
-use clap::Parser;
-use rvs_benches::plot::{Series, plot};
+use rvs_benches::plot::{Series, evenly, plot};
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-
-/// What is between these lines is written here.
-const BEGIN: &str = "<!-- measured: begin -->";
-const END: &str = "<!-- measured: end -->";
-
-#[derive(Parser)]
-#[command(name = "report", about = "Writes the measured part of docs/performance.md and its plots")]
-struct Options {
-    /// What `packets --json` has printed.
-    packets: PathBuf,
-    /// The folder of the documents.
-    #[arg(long, default_value = "docs")]
-    docs: PathBuf,
-}
 
 /// A curve: name of its file, title, axis, places, and the cases at these places by series (`#` stands for the place).
 struct Curve {
@@ -74,41 +58,37 @@ const CURVES: [Curve; 3] = [
     },
 ];
 
-fn main() -> Result<()> {
-    let options = Options::parse();
-    let text =
-        fs::read_to_string(&options.packets).with_context(|| format!("reading {}", options.packets.display()))?;
-    let measured: Value = serde_json::from_str(&text).context("what `packets --json` prints")?;
+/// The section, with its curves.
+pub(crate) fn section(measured: &Value) -> Result<Section> {
     let cases = measured["cases"].as_array().context("no cases in it")?;
-    let folder = options.docs.join("performance");
-    fs::create_dir_all(&folder)?;
-    let mut page = format!("Medians of {} rounds.\n", measured["rounds"]);
+    let first = format!("{}Medians of {} rounds.\n", conditions(measured), measured["rounds"]);
+    let mut section = Section { text: first, ..Section::default() };
     for curve in &CURVES {
-        write_curve(curve, cases, &folder)?;
-        let _ = write!(
-            page,
-            "\n**{}.** Expected: {}. Measured:\n\n![{}](performance/{})\n",
-            curve.title, curve.expected, curve.title, curve.file
-        );
+        let svg = draw(curve, cases)?;
+        section.plot(curve.file, curve.title, Some(curve.expected), svg);
     }
-    page += "\n| Case | ns | to its floor | least to greatest |\n|---|---|---|---|\n";
+    section.text += &programs(measured);
+    section.text += "\n| Case | ns | to its floor | least to greatest |\n|---|---|---|---|\n";
     for case in cases {
         let ratio = |what: &str| case["ratio"][what].as_f64().unwrap_or_default();
         let (name, ns) = (case["case"].as_str().unwrap_or_default(), case["net_ns"].as_u64().unwrap_or_default());
         let (least, middle, most) = (ratio("min"), ratio("median"), ratio("max"));
-        let _ = writeln!(page, "| {name} | {ns} | {middle:.2} | {least:.2} to {most:.2} |");
+        let _ = writeln!(section.text, "| {name} | {ns} | {middle:.2} | {least:.2} to {most:.2} |");
     }
-    let path = options.docs.join("performance.md");
-    let old = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let new = replace(&old, &page).with_context(|| format!("{} lacks `{BEGIN}` or `{END}`", path.display()))?;
-    fs::write(&path, new).with_context(|| format!("writing {}", path.display()))
+    Ok(section)
 }
 
-/// Puts `page` between the two marks.
-fn replace(old: &str, page: &str) -> Option<String> {
-    let (before, rest) = old.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{page}{END}{after}"))
+/// How large the programs are; nothing where the document does not tell.
+fn programs(measured: &Value) -> String {
+    let Some(programs) = measured["programs"].as_array() else { return String::new() };
+    let head = "\n| Program | instructions of bytecode | walked through by the verifier | bytes of machine code |\n|---|---|---|---|\n";
+    let row = |program: &Value| {
+        let number =
+            |name: &str| program[name].as_u64().map_or_else(|| "not told".to_owned(), |number| number.to_string());
+        let name = program["program"].as_str().unwrap_or_default();
+        format!("| {name} | {} | {} | {} |\n", number("instructions"), number("verified"), number("machine_code"))
+    };
+    head.to_owned() + &programs.iter().map(row).collect::<String>()
 }
 
 /// A case's nanoseconds as a ratio to the floor with one connection of its scene.
@@ -118,7 +98,7 @@ fn ratio(cases: &[Value], name: &str) -> Option<f64> {
     Some(case["net_ns"].as_f64()? / floor["net_ns"].as_f64()?.max(1.0))
 }
 
-fn write_curve(curve: &Curve, cases: &[Value], folder: &Path) -> Result<()> {
+fn draw(curve: &Curve, cases: &[Value]) -> Result<String> {
     let mut series = Vec::new();
     for (name, pattern) in curve.series {
         let values: Result<Vec<f64>> = curve
@@ -131,15 +111,20 @@ fn write_curve(curve: &Curve, cases: &[Value], folder: &Path) -> Result<()> {
             .collect();
         series.push(Series { name: (*name).to_owned(), values: values? });
     }
-    let path = folder.join(curve.file);
-    fs::write(&path, plot(curve.title, curve.axis, curve.places, &series))
-        .with_context(|| format!("writing {}", path.display()))
+    Ok(plot(curve.title, curve.axis, &evenly(curve.places), &series))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use rvs_benches::cases;
+
+    #[test]
+    fn sizes_are_told_as_far_as_they_are_known() {
+        let measured = serde_json::json!({ "programs": [{ "program": "XDP", "instructions": 7, "verified": 9 }] });
+        assert!(programs(&measured).ends_with("| XDP | 7 | 9 | not told |\n"));
+        assert_eq!(programs(&Value::Null), "");
+    }
 
     #[test]
     fn every_curve_is_of_cases_that_there_are() {
@@ -152,12 +137,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn what_is_measured_goes_between_the_marks() {
-        let page = format!("a\n{BEGIN}\nold\n{END}\nz\n");
-        assert_eq!(replace(&page, "new\n").unwrap(), format!("a\n{BEGIN}\nnew\n{END}\nz\n"));
-        assert!(replace("a", "new").is_none());
     }
 }
