@@ -5,7 +5,7 @@ use crate::figures::{Figures, Unit, Whose};
 use crate::usage::Usage;
 use anyhow::{Context as _, Result, ensure};
 use lab::eventually;
-use lab::pair::{self, Side};
+use lab::pair::{self, Pair, Side};
 use lab::wait::{pass_until, secs};
 use std::fmt::Write as _;
 use std::fs;
@@ -86,17 +86,38 @@ fn run(whose: pair::Whose, count: u8) -> Result<(f64, Usage, f64)> {
     })?;
     let took = began.elapsed().as_secs_f64() * 1e3;
     let pids = || pair.side(Side::A).processes();
+    let adverts = sent(&pair)?;
     let (from, before) = (Instant::now(), Usage::of(&pids()?)?);
     pass_until(from + MEASURED);
     let after = Usage::of(&pids()?)?;
+    let (adverts, due) = (sent(&pair)? - adverts, MEASURED.as_secs() * 10 * u64::from(count));
+    ensure!(adverts * 10 >= due * 9, "only {adverts} of {due} adverts were sent");
     let share = (after.time.saturating_sub(before.time)).as_secs_f64() / from.elapsed().as_secs_f64() * 100.0;
     daemon.stop()?;
     Ok((took, after, share))
 }
 
+/// Packets that the master has sent so far.
+fn sent(pair: &Pair) -> Result<u64> {
+    let text = pair.side(Side::A).enter(|| fs::read_to_string("/proc/thread-self/net/dev"))??;
+    packets_sent(&text).with_context(|| format!("no eth0 in {text}"))
+}
+
+/// Packets sent out of eth0, in `/proc/net/dev`.
+fn packets_sent(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("eth0:"))?;
+    line.split_whitespace().nth(9)?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sent_packets_are_read() {
+        let text = "Inter-| x\n    lo: 1 1 0 0 0 0 0 0 1 1 0\n  eth0: 9 8 0 0 0 0 0 0 90 7 0 0 0 0 0 0\n";
+        assert_eq!((packets_sent(text), packets_sent("lo: 1")), (Some(7), None));
+    }
 
     #[test]
     fn every_instance_has_its_number_and_its_addresses() {

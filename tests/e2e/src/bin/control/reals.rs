@@ -4,7 +4,6 @@
 use crate::figures::{Figures, Unit, Whose};
 use crate::usage::Usage;
 use anyhow::{Context as _, Result, ensure};
-use lab::director::tool;
 use lab::process::Running;
 use lab::topology::server;
 use lab::wait::{pass_until, secs};
@@ -113,14 +112,23 @@ impl<'a> Keeper<'a> {
         fs::read_to_string(&self.log).unwrap_or_default().matches(text).count()
     }
 
+    /// Its last lines.
+    fn end_of_log(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(10)..].join("\n")
+    }
+
     /// Waits until every check has found its real server up.
     fn settled(&self, reals: u32) -> Result<()> {
-        let text = || self.lab.director().command(tool("rvs")?).args("check --json").ok();
+        let socket = self.lab.dir().join("k.sock");
+        let text = || self.lab.tool("rvs")?.args("check --json --socket").arg(&socket).ok();
         eventually(LIMIT, || {
             let up = up(&serde_json::from_str(&text()?)?);
             ensure!(up >= reals as usize, "{up} of {reals} have been checked and found up");
             Ok(())
         })
+        .with_context(|| format!("it says: {}", self.end_of_log()))
     }
 
     /// Milliseconds of a reload that changes one weight.
@@ -131,7 +139,7 @@ impl<'a> Keeper<'a> {
         let began = Instant::now();
         kill(Pid::from_raw(self.pid()?), Signal::SIGHUP)?;
         eventually(LIMIT, || {
-            ensure!(self.told(DONE) > times, "the reload is not done");
+            ensure!(self.told(DONE) > times, "the reload is not done: {}", self.end_of_log());
             Ok(())
         })?;
         Ok(began.elapsed().as_secs_f64() * 1e3)
@@ -160,10 +168,6 @@ fn once(figures: &mut Figures, reals: u32, label: &str) -> Result<()> {
     let lab = Lab::topology(Topology::nat().servers(1))?;
     let _servers = servers(&lab)?;
     let keeper = Keeper::start(&lab, &config(reals, 1))?;
-    eventually(LIMIT, || {
-        ensure!(keeper.told("Startup complete") > 0, "it has not started");
-        Ok(())
-    })?;
     keeper.settled(reals)?;
     let pid = keeper.pid()?;
     let (from, before) = (Instant::now(), Usage::of(&[pid])?);
