@@ -11,16 +11,18 @@ pub struct Bar {
     pub value: f64,
 }
 
-const WIDTH: f64 = 760.0;
-const LEFT: f64 = 380.0;
+const WIDTH: f64 = 820.0;
+const LEFT: f64 = 440.0;
 const RIGHT: f64 = 50.0;
+/// The longest bar: what is longer ends here, and its number tells how long it is.
+const MOST: f64 = 4.0;
 const TOP: f64 = 36.0;
 const ROW: f64 = 20.0;
 const BOTTOM: f64 = 28.0;
 
 /// A plot; its height goes by the number of bars. Texts hold nothing that XML would take for its own.
 pub fn bars(title: &str, axis: &str, rows: &[Bar]) -> String {
-    let greatest = rows.iter().map(|row| row.value).fold(1.0, f64::max);
+    let greatest = rows.iter().map(|row| row.value.min(MOST)).fold(1.0, f64::max);
     let scale = (WIDTH - LEFT - RIGHT) / greatest;
     let height = TOP + ROW * rows.len() as f64 + BOTTOM;
     let mut svg = format!(
@@ -30,7 +32,7 @@ pub fn bars(title: &str, axis: &str, rows: &[Bar]) -> String {
     );
     for (number, row) in rows.iter().enumerate() {
         let top = TOP + ROW * number as f64;
-        let (under, long) = (top + 14.0, row.value.max(0.0) * scale);
+        let (under, long) = (top + 14.0, row.value.clamp(0.0, MOST) * scale);
         let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{under:.1}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, row.name);
         let _ = writeln!(
             svg,
@@ -56,9 +58,12 @@ mod tests {
     #[test]
     fn bars_are_as_long_as_their_values() {
         let bar = |name: &str, value| Bar { name: name.into(), value };
-        let svg = bars("t", "a", &[bar("half", 0.5), bar("twice", 2.0), bar("below", -1.0)]);
-        let widths: Vec<&str> = svg.split("<rect x=").skip(1).map(|bar| bar.split('"').nth(5).unwrap()).collect();
-        assert_eq!(widths, ["82.5", "330.0", "0.0"]);
-        assert!(svg.contains("x1=\"545.0\""));
+        let widths = |rows: &[Bar]| {
+            let svg = bars("t", "a", rows);
+            svg.split("<rect x=").skip(1).map(|bar| bar.split('"').nth(5).unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(widths(&[bar("half", 0.5), bar("twice", 2.0), bar("below", -1.0)]), ["82.5", "330.0", "0.0"]);
+        assert_eq!(widths(&[bar("one", 1.0), bar("far", 80.0)]), ["82.5", "330.0"]);
+        assert!(bars("t", "a", &[bar("far", 80.0)]).contains("80.00"));
     }
 }

@@ -22,7 +22,7 @@ const TIMES: usize = 3;
 /// How the master ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum End {
-    /// By SIGKILL, and its cable is cut: what is left of it would answer on.
+    /// Its cable is cut, and its daemon killed: the kernel that is left of it would answer on.
     Killed,
     /// By SIGTERM.
     Stopped,
@@ -92,8 +92,9 @@ fn fail(pair: &Pair, end: End, a: Daemon) -> Result<f64> {
     let failed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
     match end {
         End::Killed => {
-            a.crash()?;
+            // In this order: what is not killed first might still say goodbye.
             pair.switch().ip("link set pa down")?;
+            a.crash()?;
         }
         End::Stopped => drop(a.stop()?),
     }
