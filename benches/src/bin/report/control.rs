@@ -7,8 +7,14 @@ use rvs_benches::plot::{Series, plot};
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// Numbers of checked real servers, as `control` calls them.
-const COUNTS: [&str; 5] = ["1", "1,000", "2,500", "5,000", "10,000"];
+/// Numbers of checked real servers: on the axis, and as `control` calls them.
+const COUNTS: [(f64, &str, &str); 5] = [
+    (1.0, "1", "1 real server"),
+    (1000.0, "1,000", "1,000 real servers"),
+    (2500.0, "2,500", "2,500 real servers"),
+    (5000.0, "5,000", "5,000 real servers"),
+    (10_000.0, "10,000", "10,000 real servers"),
+];
 
 /// A curve by checked real servers: file, title, what is expected, axis, and figures by series.
 struct Curve {
@@ -27,7 +33,7 @@ const CURVES: [Curve; 2] = [
         expected: "a straight line: a check costs the same however many there are",
         axis: "real servers, TCP_CHECK every 2 seconds; upwards: % of one processor",
         unit: "%",
-        series: &[("CPU", "keepalived, processor, # real servers")],
+        series: &[("CPU", "keepalived, processor, #")],
     },
     Curve {
         file: "checkers-memory.svg",
@@ -36,10 +42,7 @@ const CURVES: [Curve; 2] = [
                    the eBPF programs takes",
         axis: "real servers, TCP_CHECK every 2 seconds; upwards: MiB",
         unit: "MiB",
-        series: &[
-            ("in the end", "keepalived, memory, # real servers"),
-            ("at most", "keepalived, memory at most, # real servers"),
-        ],
+        series: &[("in the end", "keepalived, memory, #"), ("at most", "keepalived, memory at most, #")],
     },
 ];
 
@@ -88,12 +91,12 @@ fn draw(curve: &Curve, figures: &[Value]) -> Result<String> {
     };
     let mut series = Vec::new();
     for (name, pattern) in curve.series {
-        let values: Result<Vec<f64>> = COUNTS.iter().map(|count| value(&pattern.replace('#', count))).collect();
+        let values: Result<Vec<f64>> = COUNTS.iter().map(|(.., count)| value(&pattern.replace('#', count))).collect();
         series.push(Series { name: (*name).to_owned(), values: values? });
     }
     // The numbers are not evenly spaced, and a straight line is to be seen as one.
-    let at: Vec<f64> = COUNTS.iter().map(|count| count.replace(',', "").parse().unwrap_or_default()).collect();
-    Ok(plot(curve.title, curve.axis, &at.iter().copied().zip(COUNTS).collect::<Vec<_>>(), &series))
+    let places: Vec<_> = COUNTS.iter().map(|(at, name, _)| (*at, *name)).collect();
+    Ok(plot(curve.title, curve.axis, &places, &series))
 }
 
 #[cfg(test)]
@@ -108,7 +111,7 @@ mod tests {
 
     fn document() -> Value {
         let mut figures = vec![figure("`save`", "ms", json!({ "min": 0.1, "median": 0.2, "max": 0.3 }))];
-        for count in COUNTS {
+        for (.., count) in COUNTS {
             for (curve, (_, pattern)) in
                 CURVES.iter().flat_map(|curve| curve.series.iter().map(move |one| (curve, one)))
             {

@@ -71,3 +71,22 @@ fn read(path: &Path) -> Result<Value> {
     let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is no JSON document", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_a_place_for_every_part_and_every_plot_it_shows() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        let page = fs::read_to_string(docs.join("performance.md")).unwrap();
+        for part in ["packets", "throughput", "guest", "control"] {
+            assert!(section::replace(&page, part, "").is_some(), "{part}");
+        }
+        let plots: Vec<_> = page.split("](performance/").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+        assert!(plots.len() >= 9, "{plots:?}");
+        for plot in plots {
+            assert!(docs.join("performance").join(plot).exists(), "{plot}");
+        }
+    }
+}

@@ -20,8 +20,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Numbers of real servers, with what tables call them.
-pub(crate) const COUNTS: [(u32, &str); 5] =
-    [(1, "1"), (1000, "1,000"), (2500, "2,500"), (5000, "5,000"), (10_000, "10,000")];
+pub(crate) const COUNTS: [(u32, &str); 5] = [
+    (1, "1 real server"),
+    (1000, "1,000 real servers"),
+    (2500, "2,500 real servers"),
+    (5000, "5,000 real servers"),
+    (10_000, "10,000 real servers"),
+];
 /// Real servers of one virtual server.
 const EACH: u32 = 100;
 /// The first real server; all are on the laboratory's first machine.
@@ -158,7 +163,7 @@ fn up(status: &Value) -> usize {
 pub(crate) fn measure(figures: &mut Figures, rounds: usize) -> Result<()> {
     for _ in 0..rounds {
         for (reals, label) in COUNTS {
-            once(figures, reals, label).with_context(|| format!("{label} real servers"))?;
+            once(figures, reals, label).context(label)?;
         }
     }
     Ok(())
@@ -175,7 +180,7 @@ fn once(figures: &mut Figures, reals: u32, label: &str) -> Result<()> {
     let after = Usage::of(&[pid])?;
     let share = (after.time.saturating_sub(before.time)).as_secs_f64() / from.elapsed().as_secs_f64() * 100.0;
     let mut add = |what: &str, unit, value| {
-        figures.add(&format!("keepalived, {what}, {label} real servers"), unit, Whose::Ours, value);
+        figures.add(&format!("keepalived, {what}, {label}"), unit, Whose::Ours, value);
     };
     add("processor", Unit::Percent, share);
     add("memory", Unit::Mebibytes, after.memory);
