@@ -6,6 +6,7 @@ use crate::frames::{self, End, Shape};
 use crate::model::{Model, Server};
 use crate::sched::Kind;
 use crate::verdict::Reason;
+use core::cell::Cell;
 use core::net::Ipv4Addr;
 use rvs_wire::ipv4::proto;
 use rvs_wire::tcp::{ACK, FIN, RST, SYN};
@@ -401,4 +402,18 @@ fn every_record_finds_room_in_the_buckets() {
     }
     assert_eq!(from_client(&model, (CLIENT, 1), ACK).0, Reason::TableFull);
     counted(&model);
+
+    // What is in its second bucket is found, and forgotten by the first when it ends.
+    let away = |model: &Model| model.buckets.iter().map(|bucket| bucket.away.get()).sum::<u32>();
+    assert!(away(&model) > CONNECTIONS / 100, "only {} are away", away(&model));
+    for n in 0..CONNECTIONS {
+        let from = (Ipv4Addr::from(0x0b00_0000 + n), 1000);
+        assert_eq!(from_client(&model, from, ACK).0, Reason::NatIn, "connection {n} is known");
+    }
+    model.now.set(model.now.get() + 1_000_000 * life::MS);
+    model.sweep();
+    assert_eq!(
+        (model.buckets.iter().flat_map(|bucket| &bucket.slots).map(Cell::get).sum::<u64>(), away(&model)),
+        (0, 0)
+    );
 }
