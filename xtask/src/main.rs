@@ -36,7 +36,7 @@ Usage: cargo xtask COMMAND [OPTIONS]
   demo [--keep|--clean] [--json]
                           setup, dist, then a balanced site in network namespaces, shown at work
   test [--fast]           setup, build, then every test; --fast leaves out what needs namespaces or a virtual machine
-  test --only PART        one part of that: setup, object, format, tidy, build, clippy, verifier, 'old kernel', doctests,
+  test --only PART        one part of that: setup, format, tidy, build, clippy, verifier, 'old kernel', doctests,
                           documentation; on what the others have made before
   bench [PART]... [--json] [OPTIONS]
                           measures: `packets` (the packet path alone), `throughput` (through namespaces, beside plain

@@ -15,6 +15,7 @@ use crate::workspace::Workspace;
 use crate::{build, oldkernel, setup, tidy, verifier};
 use anyhow::{Context, Result, bail};
 pub(crate) use programs::ALL;
+use programs::Tests;
 use report::Report;
 use rounds::round;
 use std::fs;
@@ -25,9 +26,8 @@ use step::{Pace, Step};
 type Work = fn(&Workspace) -> Result<()>;
 
 /// What `cargo xtask test --only` knows: its name and what it does. The suite runs each of them in a process of its own.
-const PARTS: [(&str, Work); 10] = [
-    ("setup", setup::setup),
-    ("object", build::object),
+const PARTS: [(&str, Work); 9] = [
+    ("setup", setup_and_object),
     ("format", format),
     ("tidy", tidy::tidy),
     ("build", build::dist),
@@ -51,14 +51,16 @@ pub(crate) fn suite(ws: &Workspace, fast: bool) -> Result<()> {
     fs::create_dir_all(ws.test_logs()).context("making a directory for the steps' output")?;
     let mut report = Report::default();
     prepare(ws, &mut report)?;
-    let mut tests = Vec::new();
-    if report.all_passed(&["object"]) {
+    let mut tests = Tests::default();
+    if report.all_passed(&["setup"]) || ws.object().exists() {
         let compile = Step::new("compile tests", Pace::Works, programs::compile(ws));
-        round(ws, vec![part("build", Pace::Works)?, compile], &mut report)?;
+        let cheap = [part("format", Pace::Works)?, part("tidy", Pace::Works)?];
+        round(ws, [part("build", Pace::Works)?, compile].into_iter().chain(cheap).collect(), &mut report)?;
         if report.all_passed(&["build", "compile tests"]) {
             tests = programs::found(ws, report.log("compile tests"), fast)?;
         }
-        last(ws, tests, fast, &mut report)?;
+        round(ws, tests.prompt, &mut report)?;
+        last(ws, tests.others, fast, &mut report)?;
     }
     print!("{}", report.end());
     match report.totals().1 {
@@ -82,23 +84,28 @@ fn prepare(ws: &Workspace, report: &mut Report) -> Result<()> {
         // Packages come from far away: time to compile what does without them. What comes of it is seen when it is asked for.
         steps.push(Step::new("compile ahead", Pace::Works, programs::compile_ahead(ws)).whatever_comes());
     }
-    round(ws, steps, report)?;
-    let steps = [part("object", Pace::Works)?, part("format", Pace::Works)?, part("tidy", Pace::Works)?];
-    round(ws, steps.into(), report)
+    round(ws, steps, report)
+}
+
+/// In one step: what is compiled ahead goes on meanwhile.
+fn setup_and_object(ws: &Workspace) -> Result<()> {
+    // Where something cannot be installed, most of the suite can be run all the same.
+    setup::setup(ws).and(build::object(ws))
 }
 
 /// The tests, and in their background everything else.
 fn last(ws: &Workspace, tests: Vec<Step>, fast: bool, report: &mut Report) -> Result<()> {
     let (built, programs) = (report.all_passed(&["build"]), !tests.is_empty());
-    let mut steps = tests;
+    let mut steps = Vec::new();
     if !fast && built && programs {
-        // The longest first: it is one processor's work, and others fit beside it.
+        // First: it takes longest.
         if oldkernel::SUPPORTED {
             steps.push(part("old kernel", Pace::Works)?);
         } else {
             report.skip("old kernel", "x86-64 only");
         }
     }
+    steps.extend(tests);
     if !fast && is_root() {
         steps.push(part("verifier", Pace::Works)?);
     } else if !fast {

@@ -11,17 +11,21 @@ use std::process::Command;
 pub(crate) const ALL: [&str; 5] = ["--workspace", "--features", "xtask/verifier", "--profile", "suite"];
 
 /// Programs that wait for timers, servers and processes: their package, their name, and how many of their tests run at once
-/// (none: as many as there are processors). The first ones take longest. All others compute.
+/// (none: as many as there are processors). The first ones take longest. All others compute. More at once would not be done
+/// sooner: each laboratory has programs to load, and each namespace locks all others out while it comes and goes.
 const WAITING: [(&str, Option<&str>, Option<u8>); 8] = [
     ("rvs-e2e", Some("director"), Some(3)),
-    ("rvs-e2e", Some("vrrp"), Some(4)),
-    ("rvs-e2e", Some("check"), Some(4)),
-    ("rvs-prober", Some("it"), Some(4)),
-    ("rvs-host", None, Some(4)),
+    ("rvs-e2e", Some("vrrp"), Some(3)),
+    ("rvs-e2e", Some("check"), Some(3)),
+    ("rvs-prober", Some("it"), Some(3)),
+    ("rvs-host", None, None),
     ("rvs-daemon", None, None),
     ("rvs-dataplane", None, None),
     ("rvs-e2e", None, None),
 ];
+
+/// Tests that hold milliseconds against milliseconds, by the beginnings of their names: they run while nothing else does.
+const PROMPT: (&str, &str, [&str; 3]) = ("rvs-e2e", "vrrp", ["failover::", "bfd::", "bad::"]);
 
 /// What is left out of a fast run.
 const NAMESPACES: &str = "rvs-e2e";
@@ -53,14 +57,35 @@ pub(super) fn compile_ahead(ws: &Workspace) -> Command {
     command
 }
 
+/// The tests, as steps.
+#[derive(Default)]
+pub(super) struct Tests {
+    /// Those that are to be alone.
+    pub(super) prompt: Vec<Step>,
+    pub(super) others: Vec<Step>,
+}
+
 /// The steps that run what cargo told of.
-pub(super) fn found(ws: &Workspace, told: &str, fast: bool) -> Result<Vec<Step>> {
+pub(super) fn found(ws: &Workspace, told: &str, fast: bool) -> Result<Tests> {
     let mut programs: Vec<Program> = told.lines().filter_map(program).collect();
     ensure!(!programs.is_empty(), "cargo made no tests");
     programs.retain(|program| !(fast && program.package == NAMESPACES));
     let row = |program: &Program| WAITING.iter().position(|row| fits(row, program));
     programs.sort_by_key(|program| (row(program).unwrap_or(WAITING.len()), program.package.clone()));
-    programs.iter().map(|program| step(ws, program, row(program))).collect()
+    let (package, name, tests) = PROMPT;
+    let mut found = Tests::default();
+    for program in &programs {
+        let mut step = step(ws, program, row(program));
+        if program.package == package && program.name == name {
+            let mut prompt = self::step(ws, program, row(program));
+            prompt.name += " (prompt)";
+            prompt.command.args(tests);
+            found.prompt.push(prompt);
+            step.command.args(tests.iter().flat_map(|test| ["--skip", test]));
+        }
+        found.others.push(step);
+    }
+    Ok(found)
 }
 
 fn fits((package, name, _): &(&str, Option<&str>, Option<u8>), program: &Program) -> bool {
@@ -68,7 +93,7 @@ fn fits((package, name, _): &(&str, Option<&str>, Option<u8>), program: &Program
 }
 
 /// A program as a step: in its package's directory and with what cargo would tell it.
-fn step(ws: &Workspace, program: &Program, row: Option<usize>) -> Result<Step> {
+fn step(ws: &Workspace, program: &Program, row: Option<usize>) -> Step {
     let mut command = Command::new(&program.file);
     let like = cargo(ws);
     command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -76,14 +101,14 @@ fn step(ws: &Workspace, program: &Program, row: Option<usize>) -> Result<Step> {
     if let Some(threads) = row.and_then(|row| WAITING[row].2) {
         command.env("RUST_TEST_THREADS", threads.to_string());
     }
-    let pace = if row.is_some() { Pace::Waits } else { Pace::Works };
+    let pace = if row.is_some() { Pace::Waits } else { Pace::Computes };
     let short = program.package.strip_prefix("rvs-").unwrap_or(&program.package);
     let name = match program.kind.as_str() {
         "lib" => short.to_owned(),
         "test" => format!("{short}: {}", program.name),
         _ => format!("{short}: {} itself", program.name),
     };
-    Ok(Step { tests: true, ..Step::new(&name, pace, command) })
+    Step { tests: true, ..Step::new(&name, pace, command) }
 }
 
 /// The program that a line of cargo's JSON tells of.

@@ -10,9 +10,9 @@ use std::sync::mpsc;
 use std::thread;
 
 /// How many steps that wait run side by side. Each has several threads; more of them would be late for their timers.
-const WAITING: usize = 3;
-/// How many that work: cargo uses all processors by itself, but not all the time; an emulated machine is one thread.
-const WORKING: usize = 3;
+const WAITING: usize = 2;
+/// How many that compute, or work: cargo uses all processors by itself, but not all the time; an emulated machine is one thread.
+const WORKING: usize = 2;
 
 /// Runs the steps; returns when all have ended.
 pub(super) fn round(ws: &Workspace, steps: Vec<Step>, report: &mut Report) -> Result<()> {

@@ -18,8 +18,21 @@ const GRACE: &str = "30";
 pub(super) enum Pace {
     /// It waits for timers and answers most of the time, and measures some: nothing may get in its way.
     Waits,
-    /// It computes.
+    /// It computes, and some of it measures how long that takes.
+    Computes,
+    /// It works, and nobody looks at the clock.
     Works,
+}
+
+impl Pace {
+    /// How much it stands back.
+    const fn nice(self) -> &'static str {
+        match self {
+            Self::Waits => "0",
+            Self::Computes => "5",
+            Self::Works => "15",
+        }
+    }
 }
 
 /// What is to be done.
@@ -61,12 +74,12 @@ impl Step {
     }
 }
 
-/// Runs a command within the limit, and in the background of others if it only works.
+/// Runs a command within the limit, and as far in the background as it may be.
 fn status(pace: Pace, command: &Command, log: &Path) -> Result<ExitStatus> {
     let out = File::create(log).with_context(|| format!("writing {}", log.display()))?;
     let mut words: Vec<OsString> = Vec::new();
-    if pace == Pace::Works && which("nice").is_some() {
-        words.extend(["nice", "-n", "15"].map(OsString::from));
+    if which("nice").is_some() {
+        words.extend(["nice", "-n", pace.nice()].map(OsString::from));
     }
     if which("timeout").is_some() {
         // In the foreground: the terminal's signals reach it as they reach us.
