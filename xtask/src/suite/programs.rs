@@ -24,8 +24,9 @@ const WAITING: [(&str, Option<&str>, Option<u8>); 8] = [
     ("rvs-e2e", None, None),
 ];
 
-/// Tests that hold milliseconds against milliseconds, by the beginnings of their names: they run while nothing else does.
-const PROMPT: (&str, &str, [&str; 3]) = ("rvs-e2e", "vrrp", ["failover::", "bfd::", "bad::"]);
+/// Tests that hold milliseconds against milliseconds, or an end against the original's few seconds, by the beginnings of their
+/// names: they run while nothing else does.
+const PROMPT: (&str, &str, [&str; 4]) = ("rvs-e2e", "vrrp", ["failover::", "bfd::", "bad::", "accept::"]);
 
 /// What is left out of a fast run.
 const NAMESPACES: &str = "rvs-e2e";

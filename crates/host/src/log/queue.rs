@@ -98,7 +98,8 @@ impl Queue {
     /// The writer has taken an order. How many lines were dropped since this was last called.
     pub(super) fn taken(&self) -> u64 {
         self.stuck.store(false, Ordering::Relaxed);
-        if self.waiting.load(Ordering::Relaxed) > 0 && self.taken.fetch_add(1, Ordering::Relaxed) % STRIDE == 0 {
+        if self.waiting.load(Ordering::Relaxed) > 0 && self.taken.fetch_add(1, Ordering::Relaxed).is_multiple_of(STRIDE)
+        {
             self.room.notify_all();
         }
         self.dropped.swap(0, Ordering::Relaxed)
