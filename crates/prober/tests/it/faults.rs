@@ -7,7 +7,7 @@ use rvs_prober::Prober;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 fn page(tls: Option<Tls>) -> Probe {
     page_by(HttpVersion::Http11, tls)
