@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 pub(crate) const SUPPORTED: bool = cfg!(target_arch = "x86_64");
 
 /// Longest time that the virtual machine may take.
-const LIMIT: Duration = Duration::from_secs(900);
+const LIMIT: Duration = Duration::from_secs(1100);
 /// What the guest prints before its exit status.
 const STATUS: &str = "rvs-guest-status:";
 /// Package that depends on the distribution's kernel of this kind.
