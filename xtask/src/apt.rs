@@ -7,6 +7,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether this is Debian or something made of it, with apt.
 pub(crate) fn available() -> bool {
@@ -32,10 +33,20 @@ pub(crate) fn apt_get() -> Command {
     command
 }
 
-/// Refreshes the package lists and installs the packages.
+/// Refreshes the package lists, once in the life of this process.
+pub(crate) fn update() -> Result<()> {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if !DONE.load(Ordering::Relaxed) {
+        run(apt_get().arg("update"))?;
+        DONE.store(true, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Installs the packages, as the package lists have them now.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let _quiet = NoServices::start()?;
-    run(apt_get().arg("update"))?;
+    update()?;
     run(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(packages))
 }
 

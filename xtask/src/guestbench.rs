@@ -54,7 +54,7 @@ impl Line {
 pub(crate) fn fetch(ws: &Workspace) -> Result<()> {
     let dir = ws.oldkernel().join("ipvsadm.debs");
     fs::create_dir_all(&dir)?;
-    run(apt::apt_get().arg("update"))?;
+    apt::update()?;
     run(apt::apt_get().current_dir(&dir).arg("download").args(PACKAGES))?;
     for entry in fs::read_dir(&dir)?.flatten() {
         run(Command::new("dpkg-deb").arg("--extract").arg(entry.path()).arg(root(ws)))?;

@@ -37,6 +37,8 @@ Usage: cargo xtask COMMAND [OPTIONS]
   demo [--keep|--clean] [--json]
                           setup, dist, then a balanced site in network namespaces, shown at work
   test [--fast]           setup, build, then every test; --fast leaves out what needs namespaces or a virtual machine
+  test --only PART        one part of that: setup, format, tidy, build, clippy, verifier, 'old kernel', doctests,
+                          documentation; on what the others have made before
   bench [PART]... [--page] [--json] [OPTIONS]
                           measures: `packets` (the packet path alone), `throughput` (through namespaces, beside plain
                           forwarding, nftables, HAProxy and nginx), `guest` (beside the kernel's IPVS, in QEMU), `control`
@@ -77,7 +79,10 @@ fn command() -> Result<()> {
         "dist" => allow(&[]).and_then(|()| build::dist(&ws)),
         "install" => install::install(&ws, &rest),
         "demo" => allow(&["--keep", "--json", "--clean"]).and_then(|()| demo::demo(&ws, &rest)),
-        "test" => allow(&["--fast"]).and_then(|()| suite::suite(&ws, has("--fast"))),
+        "test" => match rest.as_slice() {
+            [only, part] if only == "--only" => suite::only(&ws, part),
+            _ => allow(&["--fast"]).and_then(|()| suite::suite(&ws, has("--fast"))),
+        },
         "bench" => bench::bench(&ws, &rest),
         "tidy" => allow(&[]).and_then(|()| tidy::tidy(&ws)),
         "verifier" => allow(&["--json"]).and_then(|()| verifier::verifier(&ws, &rest)),

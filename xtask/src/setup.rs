@@ -119,6 +119,11 @@ pub(crate) fn setup(ws: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// Whether nothing is missing.
+pub(crate) fn is_complete(ws: &Workspace) -> bool {
+    missing(ws).is_empty()
+}
+
 fn list(missing: &[Missing]) -> String {
     missing.iter().map(Missing::line).collect::<Vec<_>>().join("\n")
 }

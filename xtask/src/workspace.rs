@@ -39,6 +39,11 @@ impl Workspace {
         self.root.join("target/oldkernel")
     }
 
+    /// What the steps of the test suite said.
+    pub(crate) fn test_logs(&self) -> PathBuf {
+        self.target.join("test-logs")
+    }
+
     /// A path for people: relative to the root when it lies below it.
     pub(crate) fn show<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
         path.strip_prefix(&self.root).unwrap_or(path).display()

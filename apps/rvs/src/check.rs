@@ -84,7 +84,9 @@ pub fn decide(state: &str, decision: &Decision, as_json: bool, out: &mut dyn Wri
     let (server, left) = loop {
         let server = look(decision, &decided)?;
         let count = |name: &str| server[name].as_u64().unwrap_or(0);
-        let left = count("active_connections") + count("inactive_connections");
+        // As `ipvsadm --drain`: what is over is not waited for.
+        let idle = count("inactive_connections").saturating_sub(count("connections_over"));
+        let left = count("active_connections") + idle;
         let time_up = limit.is_some_and(|limit| began.elapsed() >= limit);
         if !decision.wait || left == 0 || time_up {
             break (server, left);
@@ -100,12 +102,17 @@ pub fn decide(state: &str, decision: &Decision, as_json: bool, out: &mut dyn Wri
             "weight_in_table": server["weight_in_table"],
             "active_connections": server["active_connections"],
             "inactive_connections": server["inactive_connections"],
+            "connections_over": server["connections_over"],
             "waited_seconds": began.elapsed().as_secs(),
         }))
     } else {
         let name = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+        let over = match server["connections_over"].as_u64() {
+            None | Some(0) => String::new(),
+            Some(over) => format!(" ({over} of them over)"),
+        };
         format!(
-            "{} of {}: {state}; health {}; {} active and {} inactive connections\n",
+            "{} of {}: {state}; health {}; {} active and {} inactive connections{over}\n",
             name(&decided["real"]),
             name(&decided["service"]),
             name(&server["health"]),

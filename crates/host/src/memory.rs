@@ -5,3 +5,11 @@
 pub fn give_back() {
     crate::sys::trim_heaps();
 }
+
+/// Blocks this large are given back as soon as they are free.
+const LARGE: i32 = 256 << 10;
+
+/// From now on large blocks are given back when they are free, and leave no holes; to be called once, at the start.
+pub fn keep_large_apart() {
+    crate::sys::map_blocks_from(LARGE);
+}

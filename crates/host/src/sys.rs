@@ -36,6 +36,18 @@ pub(crate) fn trim_heaps() {
     }
 }
 
+/// Blocks from this size on, in bytes, are mappings of their own, which go when they are freed. By itself the C library takes
+/// ever larger ones from its heaps.
+pub(crate) fn map_blocks_from(size: i32) {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes no pointer; the option is one that the C library knows.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, size);
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = size;
+}
+
 /// The address of an interface for a packet socket that sends whole frames.
 pub(crate) fn link_address(index: u32) -> Result<LinkAddr, Errno> {
     let raw = libc::sockaddr_ll {

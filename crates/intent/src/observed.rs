@@ -179,6 +179,13 @@ pub struct Connection {
     pub engine: Option<(Engine, Vec<u8>)>,
 }
 
+impl Connection {
+    /// Whether it carries nothing any more and only waits for late packets.
+    pub fn is_over(&self) -> bool {
+        !self.template && ["TIME_WAIT", "CLOSE", "CLOSED", "REJECTED"].contains(&self.state)
+    }
+}
+
 /// Side of the connection synchronisation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DaemonRole {

@@ -15,8 +15,6 @@ const STEP: Duration = Duration::from_millis(500);
 const LEFT: i32 = 1;
 /// Status when Ctrl-C ended the wait: that of a program that the signal ends.
 const INTERRUPTED: i32 = 130;
-/// States of connections that carry nothing any more, and only wait for late packets.
-const OVER: [&str; 4] = ["TIME_WAIT", "CLOSE", "CLOSED", "REJECTED"];
 
 /// How a drain ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +122,8 @@ fn left(dataplane: &mut dyn Dataplane, target: &Target) -> Result<Left, Error> {
     let ListedDest { active, inactive, persist: templates, .. } = listed;
     let mut left = Left { active, inactive, over: 0, templates };
     if active == 0 && inactive != 0 {
-        let its = |conn: &&Connection| conn.dest == (target.addr, target.port) && !conn.template;
-        let over = dataplane.connections()?.iter().filter(its).filter(|conn| OVER.contains(&conn.state)).count();
+        let its = |conn: &&Connection| conn.dest == (target.addr, target.port) && conn.is_over();
+        let over = dataplane.connections()?.iter().filter(its).count();
         left.over = u32::try_from(over).unwrap_or(u32::MAX).min(inactive);
     }
     Ok(left)

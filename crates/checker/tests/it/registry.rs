@@ -5,7 +5,7 @@ use rvs_checker::*;
 use rvs_machine::{Machine, Time};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 type Reg = Registry<u32>;
 
@@ -138,6 +138,12 @@ fn what_was_known_before_is_taken_over() {
     ));
 }
 
+/// The processor's time of this thread: others may be busy.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("the kernel tells it");
+    Duration::from_nanos(text.split_whitespace().next().and_then(|time| time.parse().ok()).expect("a number"))
+}
+
 #[test]
 fn five_thousand_checks_every_two_seconds_are_cheap() {
     const CHECKS: u32 = 5000;
@@ -150,7 +156,7 @@ fn five_thousand_checks_every_two_seconds_are_cheap() {
         registry.handle(ms(0), RegistryInput::Subscribe(who, Arc::new(params)));
     }
     let mut begun_in = [0_u32; SECONDS as usize * 10];
-    let clock = Instant::now();
+    let clock = processor_time();
     let mut now = Time::ZERO;
     let mut runs = 0_u64;
     while let Some(next) = registry.deadline().filter(|&next| next < ms(SECONDS * 1000)) {
@@ -164,7 +170,7 @@ fn five_thousand_checks_every_two_seconds_are_cheap() {
             }
         }
     }
-    let took = clock.elapsed();
+    let took = processor_time() - clock;
     let share = took.as_secs_f64() / SECONDS as f64 * 100.0;
     let busiest = begun_in.iter().max().unwrap();
     println!(
@@ -174,6 +180,6 @@ fn five_thousand_checks_every_two_seconds_are_cheap() {
     assert!(runs > u64::from(CHECKS) * (SECONDS - 4) / 2);
     assert!(registry.checks().all(|(_, check, _)| check.overdue(now).is_zero()));
     assert!(*busiest < 400, "the jitter spreads 250 in 100 ms");
-    // Far more than it takes, for machines that are busy with something else.
+    // Far more than it takes, for machines whose processors share a core with somebody else.
     assert!(share < 15.0, "{share} %");
 }

@@ -95,6 +95,7 @@ struct Real<'a> {
     ejected_for_seconds: Option<f64>,
     active_connections: u32,
     inactive_connections: u32,
+    connections_over: Option<u32>,
     counters: Figures,
     checks: Each<'a, CheckBoard, Check>,
 }
@@ -162,6 +163,7 @@ fn real(real: &RealBoard) -> Real<'_> {
         ejected_for_seconds: real.ejected_for.as_ref().map(Duration::as_secs_f64),
         active_connections: real.connections.0,
         inactive_connections: real.connections.1,
+        connections_over: real.over,
         counters: figures(&real.counters),
         checks: Each(&real.checks, check),
     }

@@ -4,7 +4,7 @@ use super::Keeper;
 use super::unit::{Unit, place_of};
 use rvs_checker::{Admin, CheckParams, Facts, RealView, Registry};
 use rvs_core::abi::{Counters, ServiceKey};
-use rvs_intent::{ListedDest, ListedService};
+use rvs_intent::{Connection, ListedDest, ListedService};
 use rvs_machine::Time;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -65,6 +65,9 @@ pub struct RealBoard {
     pub why: Option<String>,
     /// Its connections in all services: active and inactive.
     pub connections: (u32, u32),
+    /// How many of the inactive ones carry nothing any more; looked for where an administrator has taken it out of service and
+    /// none is active.
+    pub over: Option<u32>,
     /// Its counters in all services.
     pub counters: Counters,
     /// Its checks.
@@ -105,15 +108,26 @@ impl Keeper {
         board
     }
 
-    /// A real server in maintenance is not in the table, but its connections go on: they are counted one by one.
+    /// Connections are counted one by one where somebody waits for their end: those of a real server in maintenance, which is
+    /// not in the table while they go on, and of a drained one those that are over.
     fn count_those_away(&mut self, board: &mut Board) {
         let mut away: HashMap<(ServiceKey, SocketAddr), (usize, usize)> = HashMap::new();
         for (at, unit) in self.units.iter().enumerate() {
-            for (which, real) in board.services[at].reals.iter().enumerate() {
-                if real.view.admin != Admin::Maint || real.view.in_table.is_some() {
+            for (which, real) in board.services[at].reals.iter_mut().enumerate() {
+                if real.view.admin == Admin::Ready {
+                    continue;
+                }
+                let gone = real.view.admin == Admin::Maint && real.view.in_table.is_none();
+                // With active ones nobody asks how many of the others are over; without any the answer is known.
+                if !gone && (real.connections.0 > 0 || real.connections.1 == 0) {
+                    real.over = (real.connections.1 == 0).then_some(0);
                     continue;
                 }
                 let Some(dest) = unit.server.dests.get(&real.view.address) else { continue };
+                if gone {
+                    real.connections = (0, 0);
+                }
+                real.over = Some(0);
                 let places = unit.server.members.iter();
                 away.extend(
                     places.map(|member| ((member.key, place_of(&unit.server.place(member, dest))), (at, which))),
@@ -132,11 +146,22 @@ impl Keeper {
             if !conn.template
                 && let Some((at, which)) = away.get(&(key, place))
             {
-                let connections = &mut board.services[*at].reals[*which].connections;
-                if conn.state == "ESTABLISHED" { connections.0 += 1 } else { connections.1 += 1 }
+                count(&mut board.services[*at].reals[*which], conn);
             }
             ControlFlow::Continue(())
         });
+    }
+}
+
+/// Counts a connection of a real server that is out of service.
+fn count(real: &mut RealBoard, conn: &Connection) {
+    if conn.is_over() {
+        real.over = real.over.map(|over| over + 1);
+    }
+    // What is in the table has been counted there.
+    if real.view.in_table.is_none() {
+        let connections = &mut real.connections;
+        if conn.state == "ESTABLISHED" { connections.0 += 1 } else { connections.1 += 1 }
     }
 }
 
@@ -213,6 +238,7 @@ fn one(
         ejected_for: view.ejected_until.map(|until| until.since(now)),
         why: unit.reasons.get(&real.address).filter(|why| !why.is_empty()).cloned(),
         connections,
+        over: None,
         counters,
         checks: checks.collect(),
         view,

@@ -195,6 +195,8 @@ impl Keeper {
         let kept: HashSet<ServiceKey> = self.keys().collect();
         self.leaving.retain(|key| !kept.contains(key));
         self.leaving.extend(before.difference(&kept));
+        // Who keeps nothing has no business with the table: looking at it would make one.
+        self.whole = !self.units.is_empty() || !self.leaving.is_empty();
         // Of the whole daemon: VRRP has its part by now.
         self.log("Reload complete");
         activations.into_iter().for_each(|line| self.log(line));

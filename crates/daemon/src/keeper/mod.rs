@@ -346,6 +346,13 @@ impl Keeper {
         self.table.is_right(revision);
     }
 
+    /// Makes the way to the table once, with what that takes, and lets go of it. What fails here fails again, and is told,
+    /// when the table is needed.
+    pub fn reach(&mut self) {
+        let _ = self.table.plane_mut();
+        self.rest();
+    }
+
     /// Nothing is to be done at the table for now.
     pub fn rest(&mut self) {
         self.table.let_go();

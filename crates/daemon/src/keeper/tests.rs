@@ -628,3 +628,19 @@ fn checks_by_the_virtual_service_have_marks_of_their_own() {
 fn real_line() -> String {
     "real_server 10.0.2.14 80 {\n}\n".to_owned()
 }
+
+#[test]
+fn who_keeps_nothing_never_asks_for_a_table() {
+    let open: Open = Box::new(|| panic!("nobody needs it"));
+    let mut keeper = Keeper::new(open);
+    let mut checks = Asked::default();
+    keeper.start(Time::ZERO, Balance::default(), State::default(), &mut checks);
+    keeper.flush();
+    keeper.reload(Time::ZERO, Balance::default(), &mut checks);
+    keeper.flush();
+    keeper.look();
+    keeper.observe(Time::ZERO);
+    keeper.hold_probes(Time::ZERO, &mut checks);
+    keeper.board(Time::ZERO, None);
+    keeper.stop(Time::ZERO, false, &mut checks);
+}

@@ -132,8 +132,15 @@ impl Loop {
         let mut made = Self { keeper, prober, monitor, news, inbox, teller, state, tls, dropped: 0 };
         made.equip(&start.plan, start.run_as);
         made.keeper.addresses(&mut made.prober, addresses(&made.monitor));
+        if !start.plan.servers.is_empty() {
+            // Loading the programs takes much memory for a moment: before the checks take theirs.
+            made.keeper.reach();
+            rvs_host::memory::give_back();
+        }
         made.keeper.start(clock::now(), start.plan, known, &mut made.prober);
         made.flush();
+        made.keeper.rest();
+        rvs_host::memory::give_back();
         Ok(made)
     }
 

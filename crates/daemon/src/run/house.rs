@@ -70,18 +70,20 @@ impl<'a> House<'a> {
         // First: a signal that comes while the rest is made must find somebody.
         let signals = Signals::open(settings.has(Id::IgnoreSigint)).map_err(|error| format!("signals: {error}"))?;
         let mut plan = started.plan(settings);
+        // The checks' share of memory begins where that of the configuration's text ends.
+        let config = started.into_config();
+        rvs_host::memory::give_back();
         let (scripts, tracked) = Scripts::of(&mut plan);
         boundary(&plan.options.boundaries.0, &scripts).await;
         let (orders, inbox) = mailbox(ORDERS).map_err(|error| format!("making a mailbox: {error}"))?;
         let (wisher, wishes) = mpsc::channel(WISHES);
         let lateness = Arc::new(Lateness::default());
-        let Hands { orders: to_keeper, tellings, thread: keeper } =
-            keep(settings, &started, &mut plan, scripts.user())?;
+        let Hands { orders: to_keeper, tellings, thread: keeper } = keep(settings, &config, &mut plan, scripts.user())?;
         let mut trackers = Trackers::new(Ears { vrrp: orders.clone(), keeper: to_keeper.clone() });
         let mut notifier = Notifier::default();
         trackers.look(&plan);
         notifier.set(&plan, scripts).await;
-        let (options, for_thread, seed) = (plan.options.clone(), plan, seed(started.config()));
+        let (options, for_thread, seed) = (plan.options.clone(), plan, seed(&config));
         let mut promptness = options.promptness.clone();
         promptness.lock_memory &= for_thread.must_be_prompt();
         let make = move || Director::open(for_thread, inbox, wisher, seed);
@@ -90,8 +92,7 @@ impl<'a> House<'a> {
         let panel = Panel { orders, lateness, keeper: to_keeper };
         let _ = panel.orders.post(Order::Start);
         trackers.run(tracked);
-        let status = StatusServer::start(&status_path(settings, started.config()), panel.clone());
-        let config = started.into_config();
+        let status = StatusServer::start(&status_path(settings, &config), panel.clone());
         let mut house = Self {
             settings,
             log,
@@ -271,6 +272,7 @@ impl<'a> House<'a> {
         let mut plan = started.plan(self.settings);
         let (scripts, tracked) = Scripts::of(&mut plan);
         self.config = started.into_config();
+        rvs_host::memory::give_back();
         self.trackers.look(&plan);
         // The thread of VRRP has no use for virtual servers, which may be thousands.
         let servers = std::mem::take(&mut plan.balance);
@@ -419,15 +421,15 @@ async fn boundary(command: &Option<(crate::plan::Command, Duration)>, scripts: &
 }
 
 /// Starts the keeper of the virtual servers.
-fn keep(settings: &Settings, started: &Started, plan: &mut Plan, run_as: RunAs) -> Result<Hands, String> {
+fn keep(settings: &Settings, config: &Config, plan: &mut Plan, run_as: RunAs) -> Result<Hands, String> {
     let servers = std::mem::take(&mut plan.balance);
     let namespace = servers.settings.namespace.clone();
     let start = keeper::Start {
         plan: servers,
         run_as,
-        state: state_path(settings, started.config()),
+        state: state_path(settings, config),
         open: Box::new(move || keeper::open_in(namespace)),
-        seed: seed(started.config()),
+        seed: seed(config),
     };
     keeper::spawn(start).map_err(|error| format!("checkers: {error}"))
 }

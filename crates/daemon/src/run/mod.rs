@@ -31,6 +31,7 @@ const CANNOT: i32 = 2;
 
 /// Runs the daemon until it is asked to end; the exit status. What goes wrong before there is a log goes to `err`.
 pub fn run(settings: &Settings, arguments: &[String], err: &mut dyn Write) -> i32 {
+    rvs_host::memory::keep_large_apart();
     match prepare(settings) {
         Ok((started, options)) => begin(settings, arguments, started, &options, err),
         Err((text, status)) => complain(err, &text, status),

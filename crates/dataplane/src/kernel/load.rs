@@ -64,12 +64,19 @@ const TIMEOUTS: abi::Timeouts =
 /// Fact: the secret of the connection hash. The directory is for root alone.
 const SEED_FACT: &str = "seed";
 
+/// A loader without the kernel's own types: nothing in the object is relocated by them, and they take tens of megabytes.
+fn loader() -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    loader
+}
+
 /// Loads a director's programs and maps and pins them in `home`.
 pub(crate) fn director(home: &Home, limits: &Limits) -> Result<(), Error> {
     features::require()?;
     let seed = random()?;
     let constants = Constants::new(limits.conns, limits.buckets(), seed);
-    let mut loader = EbpfLoader::new();
+    let mut loader = loader();
     constants.fill_in(&mut loader);
     for (name, entries) in sizes(limits) {
         loader.map_max_entries(name, entries);
@@ -94,7 +101,7 @@ pub(crate) fn director(home: &Home, limits: &Limits) -> Result<(), Error> {
 pub(crate) fn upgrade(home: &Home) -> Result<(), Error> {
     let control_record = Maps::open(home)?.control()?;
     let constants = Constants::new(control_record.conn_capacity, control_record.buckets, seed(home)?);
-    let mut loader = EbpfLoader::new();
+    let mut loader = loader();
     constants.fill_in(&mut loader);
     for name in maps::NAMES {
         loader.map_pin_path(name, home.path(name));
@@ -153,7 +160,7 @@ impl Constants {
 /// are made small, and go.
 pub(crate) fn decap(home: &Home, gue_port: u16) -> Result<(), Error> {
     features::require()?;
-    let mut loader = EbpfLoader::new();
+    let mut loader = loader();
     loader.override_global("GUE_PORT", &gue_port, true);
     for (name, _) in sizes(&Limits::default()) {
         loader.map_max_entries(name, 1);

@@ -1,22 +1,25 @@
 //! The log. Everybody logs by `tracing`; here is what takes the lines and writes them.
 //!
-//! Lines are written by a thread of their own: whoever logs never waits for a disk or a terminal. When it cannot keep up, lines
-//! are dropped, and how many is said afterwards. An event's target that begins with `Keepalived` is the name it is logged under
+//! Lines are written by a thread of their own, through a queue ([`queue`]): whoever must not be late never waits for a disk or a
+//! terminal; others wait for room, but not for ever. When lines are dropped, how many is said afterwards. An event's target that begins with `Keepalived` is the name it is logged under
 //! (`Keepalived_vrrp`); all others are `Keepalived`. Levels: what is always told is INFO and above; DEBUG is what `-D` adds;
 //! TRACE is for developers.
 
+mod queue;
 mod record;
 mod sink;
 
+pub use queue::never_wait;
 pub(crate) use sink::address;
 
+use queue::{Order, Queue};
 use record::Record;
 use sink::{Datagrams, JOURNAL, SYSLOG, Sink, stderr_is_journal};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -24,8 +27,6 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-/// The most lines waiting to be written.
-const WAITING: usize = 4096;
 /// Who speaks when nothing is said.
 const IDENT: &str = "Keepalived";
 
@@ -84,15 +85,8 @@ pub struct LogOptions {
     pub json: bool,
 }
 
-enum Order {
-    Write(Record),
-    Reopen,
-    Flush(SyncSender<()>),
-}
-
 struct Shared {
-    queue: SyncSender<Order>,
-    dropped: AtomicU64,
+    queue: Arc<Queue>,
     level: AtomicU8,
 }
 
@@ -121,12 +115,13 @@ impl Log {
 
     fn prepare(options: &LogOptions) -> std::io::Result<(Self, Writer)> {
         let sinks = sinks(options)?;
-        let (queue, orders) = sync_channel(WAITING);
+        let (queue, orders) = Queue::new();
         let level = AtomicU8::new(if options.trace { 2 } else { u8::from(options.detail) });
-        let shared = Arc::new(Shared { queue, dropped: AtomicU64::new(0), level });
-        let counting = Arc::downgrade(&shared);
+        let shared = Arc::new(Shared { queue: Arc::new(queue), level });
+        // Weakly: the thread is to end when nobody can log any more.
+        let counting = Arc::downgrade(&shared.queue);
         let writer = std::thread::Builder::new().name("log".into()).spawn(move || {
-            write(&orders, sinks, || counting.upgrade().map_or(0, |shared| shared.dropped.swap(0, Ordering::Relaxed)));
+            write(&orders, sinks, || counting.upgrade().map_or(0, |queue| queue.taken()));
         })?;
         Ok((Self { shared: Arc::clone(&shared), writer: Some(writer) }, Writer(shared)))
     }
@@ -139,13 +134,13 @@ impl Log {
 
     /// Opens the file anew: at SIGHUP, when logs were rotated.
     pub fn reopen(&self) {
-        let _ = self.shared.queue.send(Order::Reopen);
+        self.shared.queue.order(Order::Reopen);
     }
 
     /// Returns when all that was logged so far is written.
     pub fn flush(&self) {
         let (done, wait) = sync_channel(1);
-        if self.shared.queue.send(Order::Flush(done)).is_ok() {
+        if self.shared.queue.order(Order::Flush(done)) {
             let _ = wait.recv();
         }
     }
@@ -180,13 +175,16 @@ fn sinks(options: &LogOptions) -> std::io::Result<Vec<Sink>> {
     Ok(sinks)
 }
 
-fn write(orders: &Receiver<Order>, mut sinks: Vec<Sink>, dropped: impl Fn() -> u64) {
+/// `taken` is called for each order and tells how many lines were dropped since.
+fn write(orders: &Receiver<Order>, mut sinks: Vec<Sink>, taken: impl Fn() -> u64) {
     let pid = std::process::id();
+    let mut lost = 0;
     while let Ok(order) = orders.recv() {
+        lost += taken();
         match order {
             Order::Write(mut record) => {
                 record.offset = crate::sys::local_offset(record.time.0);
-                let lost = dropped();
+                let lost = std::mem::take(&mut lost);
                 if lost > 0 {
                     let message = format!("{lost} log lines were dropped");
                     let note = Record { message, fields: Vec::new(), ident: IDENT.into(), ..record.clone() };
@@ -230,9 +228,7 @@ impl<S: Subscriber> Layer<S> for Writer {
             fields: Vec::new(),
         };
         event.record(&mut Fields(&mut record));
-        if let Err(TrySendError::Full(_)) = self.0.queue.try_send(Order::Write(record)) {
-            self.0.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.queue.put(record);
     }
 }
 

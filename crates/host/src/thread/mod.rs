@@ -24,6 +24,7 @@ pub fn spawn<W: World + 'static>(
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let label = name.to_owned();
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        crate::log::never_wait();
         let mut world = make()?;
         let refused = promptness.apply();
         if !refused.is_empty() {

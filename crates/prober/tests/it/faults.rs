@@ -7,7 +7,7 @@ use rvs_prober::Prober;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 fn page(tls: Option<Tls>) -> Probe {
     page_by(HttpVersion::Http11, tls)
@@ -99,8 +99,12 @@ impl Fault {
 
     async fn server(self, begun: &'static [u8]) -> SocketAddr {
         if self == Self::Refused {
-            // A port that was just free.
-            return TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+            // A port that nobody listens at and nobody else gets: it stays taken as long as this process is there.
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let address = socket.local_addr().unwrap();
+            std::mem::forget(socket);
+            return address;
         }
         serve(move |mut stream| async move {
             if self != Self::ClosedAtOnce {

@@ -48,7 +48,8 @@ fn the_host_is_deaf_and_the_service_is_served() -> Result<()> {
         eventually(LIMIT, || pair.answers(VIP))?;
         ensure!(a.count("Entering MASTER STATE") == 1, "{}", a.log());
         ensure!(rules(&pair)?.is_empty(), "{}", rules(&pair)?);
-        ensure!(a.stop()? == 0);
+        let status = a.stop()?;
+        ensure!(status == 0, "{status}: {}", fs::read_to_string(pair.dir().join("a.log"))?);
     }
     Ok(())
 }
