@@ -360,6 +360,10 @@ impl Store for Maps {
         self.area(area).get(index as usize).ok_or_else(|| out_of_range(&format!("{area:?}"), index))
     }
 
+    fn load_word(&self, area: Area, index: u32, offset: usize) -> Result<u32, Error> {
+        self.area(area).load(index as usize, offset).ok_or_else(|| out_of_range(&format!("{area:?}"), index))
+    }
+
     fn store(&mut self, area: Area, index: u32, offset: usize, bytes: &[u8]) -> Result<(), Error> {
         let stored = self.area(area).store(index as usize, offset, bytes);
         stored.ok_or_else(|| out_of_range(&format!("{area:?}"), index))

@@ -8,15 +8,12 @@
 use super::map::Map;
 use super::sys::F_MMAPABLE;
 use std::io;
+use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use zerocopy::{FromBytes, IntoBytes};
-
-/// Size of the largest record, in words.
-const LARGEST: usize = size_of::<rvs_core::abi::Addresses>() / 8;
-const _: () = assert!(size_of::<rvs_core::abi::Control>() <= LARGEST * 8);
+use zerocopy::FromBytes;
 
 /// An array map, mapped.
 #[derive(Debug)]
@@ -36,7 +33,7 @@ impl Shared {
     pub(crate) fn new(map: &Map, size: usize) -> io::Result<Self> {
         use nix::sys::mman::{MapFlags, ProtFlags, mmap};
         let info = map.info();
-        let fits = info.value_size as usize == size && size.is_multiple_of(8) && size <= LARGEST * 8;
+        let fits = info.value_size as usize == size && size.is_multiple_of(8);
         if !fits || info.flags & F_MMAPABLE == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the map's values are not of the expected size"));
         }
@@ -67,12 +64,19 @@ impl Shared {
     /// A copy of the record at `index`; `None` past the end, or when `T` is larger than a record.
     pub(crate) fn get<T: FromBytes>(&self, index: usize) -> Option<T> {
         let words = self.words().get(index.checked_mul(self.record)?..)?.get(..self.record)?;
-        let mut copy = [0u64; LARGEST];
-        for (to, word) in copy.iter_mut().zip(words) {
-            *to = word.load(Ordering::Relaxed);
+        let mut copy = MaybeUninit::<T>::uninit();
+        if size_of::<T>() > words.len() * 8 {
+            return None;
+        }
+        for (at, word) in (0..size_of::<T>()).step_by(8).zip(words) {
+            let bytes = word.load(Ordering::Relaxed).to_ne_bytes();
+            let len = bytes.len().min(size_of::<T>() - at);
+            // SAFETY: `at + len` is at most the size of `T`; both places are bytes, and apart.
+            unsafe { copy.as_mut_ptr().cast::<u8>().add(at).copy_from_nonoverlapping(bytes.as_ptr(), len) };
         }
         fence(Ordering::Acquire);
-        T::read_from_prefix(copy[..self.record].as_bytes()).ok().map(|(record, _)| record)
+        // SAFETY: all of its bytes have been written, and any bytes are a `T`.
+        Some(unsafe { copy.assume_init() })
     }
 
     /// The 32-bit field at byte `offset` of the record at `index`; `None` when out of range.

@@ -133,6 +133,13 @@ impl Store for Memory {
         T::read_from_bytes(record).map_err(|_| Error::State(format!("{area:?}: size")))
     }
 
+    fn load_word(&self, area: Area, index: u32, offset: usize) -> Result<u32, Error> {
+        let (bytes, size) = self.area(area);
+        let at = index as usize * size + offset;
+        let word = bytes.get(at..at + 4).and_then(|word| u32::read_from_bytes(word).ok());
+        word.ok_or_else(|| Error::State(format!("{area:?} {index}")))
+    }
+
     fn store(&mut self, area: Area, index: u32, offset: usize, bytes: &[u8]) -> Result<(), Error> {
         let (_, size) = self.area(area);
         assert!(offset.is_multiple_of(4) && bytes.len().is_multiple_of(4) && offset + bytes.len() <= size);

@@ -35,6 +35,8 @@ pub(crate) trait Store {
     fn capacity(&self, area: Area) -> u32;
     /// A copy of a record.
     fn load<T: FromBytes>(&self, area: Area, index: u32) -> Result<T, Error>;
+    /// The word at `offset` of a record.
+    fn load_word(&self, area: Area, index: u32, offset: usize) -> Result<u32, Error>;
     /// Stores `bytes` at `offset` of a record, word by word in order; readers see them in that order too.
     fn store(&mut self, area: Area, index: u32, offset: usize, bytes: &[u8]) -> Result<(), Error>;
     /// Enters a service in `SERVICE_INDEX`, replacing what was there.
@@ -189,13 +191,10 @@ fn service(store: &mut impl Store, write: &Write) -> Result<(), Error> {
 
 /// Adds an address to those that packets are no strangers with: before anything has it.
 fn add_address(store: &mut impl Store, addr: Addr) -> Result<(), Error> {
-    let addresses: Addresses = store.load(Area::Addresses, 0)?;
-    if addresses.may_have(addr) {
-        return Ok(());
-    }
-    addresses.add(addr);
-    let (at, _) = Addresses::place(addr);
-    store.store(Area::Addresses, 0, size_of::<u32>() * at, &word(addresses.words[at].get()))
+    let (at, bit) = Addresses::place(addr);
+    let offset = size_of::<u32>() * at;
+    let bits = store.load_word(Area::Addresses, 0, offset)?;
+    if bits & bit != 0 { Ok(()) } else { store.store(Area::Addresses, 0, offset, &word(bits | bit)) }
 }
 
 /// Writes to `DESTS`: field by field, since programs count connections in the same record.
