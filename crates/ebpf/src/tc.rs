@@ -91,11 +91,13 @@ pub(crate) fn short(skb: Skb, flow: &Flow, now: u64) -> Option<i32> {
 fn carry(skb: Skb, maps: &TcMaps, flow: &Flow, hit: &Hit<'_>, now: u64) -> Option<i32> {
     let plan = short::plan(maps, flow, hit)?;
     let hop = hop::fresh(&plan, now)?;
-    if plan.is_tunnel() || !plan.fits(frame_len(skb, flow), hop.mtu) {
+    let is_summed = plan.is_tunnel() && plan.tunnel().is_summed();
+    if is_summed || !plan.fits(frame_len(skb, flow), hop::mtu(hop, &plan, now)) {
         return None;
     }
     let reason = short::take(maps, flow, hit, &plan);
-    if apply(skb, flow, &plan).is_none() {
+    let applied = if plan.is_tunnel() { wrap_in(skb, flow, &plan, &plan.tunnel()) } else { apply(skb, flow, &plan) };
+    if applied.is_none() {
         return Some(verdict::tc(Reason::RewriteFailed));
     }
     verdict::add(reason as u32);
@@ -364,14 +366,20 @@ pub(crate) fn apply(skb: Skb, flow: &Flow, plan: &Plan) -> Option<()> {
 
 /// Applies the plan of a tunnel.
 #[inline(always)]
-pub(crate) fn wrap(mut packet: Skb, flow: &Flow, plan: &Plan) -> Option<()> {
-    let inner = rewrite::hop(&mut packet, flow)?;
-    let source = dest(plan.dest)?.hop_source;
+pub(crate) fn wrap(packet: Skb, flow: &Flow, plan: &Plan) -> Option<()> {
     // SAFETY: the kernel hands a valid context to the program.
     let gso = unsafe { (*packet.0).gso_size };
     // The sums of segments that the kernel cuts later cannot be known now: they travel without.
     let tunnel = if gso == 0 { plan.tunnel() } else { plan.tunnel().without_checksum() };
-    encapsulate(packet, &inner, plan, &tunnel, source)
+    wrap_in(packet, flow, plan, &tunnel)
+}
+
+/// Applies the plan of a tunnel, as this tunnel.
+#[inline(always)]
+fn wrap_in(mut packet: Skb, flow: &Flow, plan: &Plan, tunnel: &Tunnel) -> Option<()> {
+    let inner = rewrite::hop(&mut packet, flow)?;
+    let source = dest(plan.dest)?.hop_source;
+    encapsulate(packet, &inner, plan, tunnel, source)
 }
 
 /// Encapsulates a packet of this host's own, from whatever address it has. Its own checksum may be unfinished, so the tunnel
