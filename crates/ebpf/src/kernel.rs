@@ -2,8 +2,8 @@
 
 use crate::hop;
 use crate::maps::{
-    ADDRESSES, BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, PROBE_FLOWS, SERVICE_INDEX, SERVICES,
-    SHARDS, STATS_DEST, STATS_SERVICE, bucket_mask, hash_secret, hash_seed, ring_size, shard_size,
+    ADDRESSES, BLOCKS, BUCKETS, CONNS, CONTROL, DESTS, EMBRYOS, FREE, LISTS, MARK_RULES, PROBE_FLOWS, SERVICE_INDEX,
+    SERVICES, SHARDS, STATS_DEST, STATS_SERVICE, bucket_mask, hash_secret, hash_seed, ring_size, shard_size,
 };
 use crate::{pieces, sip, stage};
 use aya_ebpf::helpers::generated as helpers;
