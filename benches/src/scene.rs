@@ -102,7 +102,8 @@ impl Method {
 impl Scene {
     /// The edits that make it, from an empty table.
     pub fn edits(self) -> Vec<Edit> {
-        let mut edits = vec![Edit::SetTimeouts(Timeouts::default())];
+        // Datagrams that begin connections by the million must not fill the table while others are measured.
+        let mut edits = vec![Edit::SetTimeouts(Timeouts { udp: 5, ..Timeouts::default() })];
         match self {
             Self::Methods => methods(&mut edits),
             Self::Schedulers => {
