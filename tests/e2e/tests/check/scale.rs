@@ -220,7 +220,7 @@ fn figures_of_5000() -> Result<()> {
     for each in [EACH, 5000] {
         let Some(Figures { resident, most, share, .. }) = measure(5000, each)? else { return Ok(()) };
         ensure!(resident < 100, "{resident} MiB");
-        // Not even for a moment: 100 million bytes.
+        // For a moment at the start, while the programs are loaded, a little more.
         ensure!(most < 110, "{most} MiB at most");
         ensure!(share < 0.30, "{share} of a core");
     }
